@@ -1,0 +1,2 @@
+//! Entry point of `ochre-sentinel`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Entry point of `ochre-server`.
+fn main() {}
