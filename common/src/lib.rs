@@ -1,1 +1,4 @@
 //! Machinery that both daemons share.
+
+pub mod glob;
+pub mod number;
