@@ -1,4 +1,6 @@
 //! Machinery that both daemons share.
 
+pub mod config;
 pub mod glob;
 pub mod number;
+pub mod version;
