@@ -3,7 +3,7 @@
 //! The texts complete `CONFIG SET failed (possibly related to argument '...') - ` and the last line of a fatal
 //! configuration error; clients and the upstream test-suite match them.
 
-use crate::number::{parse_i64, parse_memory};
+use crate::number::{MemoryError, parse_i64, parse_memory};
 
 /// Reads `yes` or `no` in any case.
 pub fn parse_bool(text: &[u8]) -> Result<bool, String> {
@@ -92,8 +92,12 @@ impl Range {
 }
 
 fn memory(text: &[u8]) -> Option<i128> {
-    let amount = parse_memory(std::str::from_utf8(text).ok()?).ok()?;
-    Some(i128::from(amount))
+    match parse_memory(std::str::from_utf8(text).ok()?) {
+        Ok(amount) => Some(i128::from(amount)),
+        // Redis reads it as the largest amount there is, and then complains about the range.
+        Err(MemoryError::Overflow) => Some(i128::from(u64::MAX)),
+        Err(MemoryError::Syntax) => None,
+    }
 }
 
 fn percent(text: &[u8]) -> Option<i128> {
