@@ -1,3 +1,4 @@
 //! The Ochre server.
 
 pub mod config;
+pub mod persistence;
