@@ -239,10 +239,11 @@ pub struct Clients<X> {
     by_id: HashMap<u64, Slot>,
     next_id: u64,
     dirty: Vec<Slot>,
-    /// The client whose batch runs: its output is lent out.
-    running: Option<Slot>,
-    /// Pushes to the running client.
-    deferred: Vec<Bytes>,
+    /// Clients whose commands run, innermost last: their output is lent out. A blocked client's command can run
+    /// between two commands of another.
+    running: Vec<Slot>,
+    /// Pushes to running clients.
+    deferred: Vec<(Slot, Bytes)>,
 }
 
 impl<X> Default for Clients<X> {
@@ -253,7 +254,7 @@ impl<X> Default for Clients<X> {
             by_id: HashMap::new(),
             next_id: 1,
             dirty: Vec::new(),
-            running: None,
+            running: Vec::new(),
             deferred: Vec::new(),
         }
     }
@@ -359,7 +360,7 @@ impl<X: Extension> Clients<X> {
 
     /// Lends the output of `slot` to a context that runs its commands.
     pub fn begin(&mut self, slot: Slot) -> Reply {
-        self.running = Some(slot);
+        self.running.push(slot);
         let client = self.get_mut(slot).expect("the running client is registered");
         let resp = client.output.resp;
         std::mem::replace(&mut client.output, Reply::new(resp))
@@ -367,8 +368,8 @@ impl<X: Extension> Clients<X> {
 
     /// Takes the lent output back.
     pub fn end(&mut self, slot: Slot, mut output: Reply) {
-        self.flush_deferred(&mut output);
-        self.running = None;
+        self.flush_deferred(slot, &mut output);
+        self.running.retain(|running| *running != slot);
         if let Some(client) = self.get_mut(slot) {
             client.output = output;
             self.mark(slot);
@@ -376,16 +377,32 @@ impl<X: Extension> Clients<X> {
     }
 
     /// Appends the pushes that came for the running client during its command.
-    pub fn flush_deferred(&mut self, output: &mut Reply) {
-        for push in self.deferred.drain(..) {
-            output.raw_shared(&push);
+    #[inline]
+    pub fn flush_deferred(&mut self, slot: Slot, output: &mut Reply) {
+        if !self.deferred.is_empty() {
+            for (_, push) in self.deferred.extract_if(.., |(to, _)| *to == slot) {
+                output.raw_shared(&push);
+            }
+        }
+    }
+
+    /// Whether a command of this client runs (a script's may have been suspended).
+    pub fn is_running(&self, slot: Slot) -> bool {
+        self.running.contains(&slot)
+    }
+
+    /// Closes without sending what is left.
+    pub fn close_now(&mut self, slot: Slot) {
+        if let Some(client) = self.get_mut(slot) {
+            client.close = Close::Now;
+            self.mark(slot);
         }
     }
 
     /// Sends bytes that are RESP already to a client outside its replies.
     pub fn push(&mut self, slot: Slot, bytes: &Bytes) {
-        if self.running == Some(slot) {
-            self.deferred.push(bytes.clone());
+        if self.is_running(slot) {
+            self.deferred.push((slot, bytes.clone()));
             return;
         }
         if let Some(client) = self.get_mut(slot)

@@ -108,6 +108,18 @@ impl<D: Daemon> Table<D> {
         Ok(id)
     }
 
+    /// The command that a hint names by index + 1; 0 names none.
+    #[inline]
+    pub fn by_hint(&self, command: u16) -> Option<CommandId> {
+        command.checked_sub(1).map(CommandId)
+    }
+
+    /// Whether the command runs scripts, or queued ones that may (EXEC).
+    pub fn is_special(&self, id: CommandId) -> bool {
+        let command = self.command(id);
+        command.flags.has(Flags::SCRIPT_RUNNER) || command.name == "exec"
+    }
+
     /// The entry behind an id.
     pub fn command(&self, id: CommandId) -> &'static Command<D> {
         self.entries[id.index()].command

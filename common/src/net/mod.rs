@@ -52,6 +52,8 @@ pub struct Hint {
     pub hash: u64,
     /// Whether `hash` is one.
     pub hashed: bool,
+    /// The command runs scripts or may contain some: it goes another way.
+    pub is_special: bool,
 }
 
 impl Batch {
