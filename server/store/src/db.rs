@@ -264,15 +264,16 @@ impl Db {
         let now_tick = tick(now_ms);
         let mut reported = 0;
         while reported < limit && budget > 0 && self.expires > 0 {
-            let next = self.table.visit_due(self.due_from, now_tick, &mut budget, |entry| match entry.expire() {
-                None => NEVER,
-                Some(at) if at > now_ms => tick(at),
-                Some(at) => {
-                    reported += 1;
-                    report(entry.key(), at);
-                    NEVER
-                }
-            });
+            let next =
+                self.table.visit_due(self.due_from, now_tick, &mut budget, |entry| match entry.expire() {
+                    None => NEVER,
+                    Some(at) if at > now_ms => tick(at),
+                    Some(at) => {
+                        reported += 1;
+                        report(entry.key(), at);
+                        NEVER
+                    }
+                });
             self.due_from = next.unwrap_or(0);
             if next.is_none() {
                 return false;

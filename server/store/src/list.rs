@@ -614,10 +614,14 @@ impl<'a> Range<'a> {
     fn advance(&mut self) -> bool {
         let Some(quick) = self.quick else { return false };
         let next = match self.towards {
-            End::Tail if self.node + 1 < quick.chunks[self.chunk].nodes.len() => Some((self.chunk, self.node + 1)),
+            End::Tail if self.node + 1 < quick.chunks[self.chunk].nodes.len() => {
+                Some((self.chunk, self.node + 1))
+            }
             End::Tail if self.chunk + 1 < quick.chunks.len() => Some((self.chunk + 1, 0)),
             End::Head if self.node > 0 => Some((self.chunk, self.node - 1)),
-            End::Head if self.chunk > 0 => Some((self.chunk - 1, quick.chunks[self.chunk - 1].nodes.len() - 1)),
+            End::Head if self.chunk > 0 => {
+                Some((self.chunk - 1, quick.chunks[self.chunk - 1].nodes.len() - 1))
+            }
             _ => None,
         };
         let Some((chunk, node)) = next else { return false };
@@ -710,7 +714,9 @@ mod tests {
         let mut copy = List::new();
         for node in list.nodes() {
             match node {
-                NodeView::Packed(pack) => copy.append_listpack(Listpack::from_bytes(&pack.to_bytes()).expect("ours")),
+                NodeView::Packed(pack) => {
+                    copy.append_listpack(Listpack::from_bytes(&pack.to_bytes()).expect("ours"))
+                }
                 NodeView::Plain(bytes) => copy.append_plain(bytes),
             }
         }

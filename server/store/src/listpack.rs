@@ -197,10 +197,14 @@ impl Listpack {
     fn offset(&self, index: usize) -> usize {
         let mut iter = self.iter();
         if index <= self.count / 2 {
-            (0..index).for_each(|_| drop(iter.next()));
+            for _ in 0..index {
+                iter.next();
+            }
             self.end - self.start - iter.left.len()
         } else {
-            (index..self.count).for_each(|_| drop(iter.next_back()));
+            for _ in index..self.count {
+                iter.next_back();
+            }
             iter.left.len()
         }
     }

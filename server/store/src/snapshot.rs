@@ -40,7 +40,9 @@ impl fmt::Display for SnapshotError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SnapshotError::AlreadyRunning => "a snapshot is already in progress",
-            SnapshotError::StampsUsedUp => "too many snapshots were aborted, entries must be stamped anew first",
+            SnapshotError::StampsUsedUp => {
+                "too many snapshots were aborted, entries must be stamped anew first"
+            }
         })
     }
 }
@@ -56,7 +58,12 @@ pub(crate) enum Walk {
 
 impl Walk {
     /// Visits segments until `budget` entries were visited or the end is reached.
-    pub(crate) fn step(&mut self, table: &Table<EntryBox>, budget: &mut usize, mut visit: impl FnMut(&EntryBox)) {
+    pub(crate) fn step(
+        &mut self,
+        table: &Table<EntryBox>,
+        budget: &mut usize,
+        mut visit: impl FnMut(&EntryBox),
+    ) {
         while let Walk::At(from) = *self
             && *budget > 0
         {

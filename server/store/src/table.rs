@@ -376,3 +376,297 @@ impl Table<EntryBox> {
         self.directory.inline_mut(at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap, HashSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::value::{NewValue, Value};
+
+    const MANY: usize = if cfg!(miri) { 300 } else { 20_000 };
+
+    fn entry(key: &[u8], value: i64) -> EntryBox {
+        EntryBox::new(key, NewValue::Int(value), None)
+    }
+
+    fn key(n: usize) -> Vec<u8> {
+        format!("key:{n}").into_bytes()
+    }
+
+    fn filled(keys: usize) -> Table<EntryBox> {
+        let mut table = Table::new(Seed::new([7, 11]));
+        for n in 0..keys {
+            let key = key(n);
+            table.insert(table.seed().hash(&key), entry(&key, n as i64));
+        }
+        table
+    }
+
+    fn remove(table: &mut Table<EntryBox>, key: &[u8]) -> bool {
+        table.remove(table.seed().hash(key), key).is_some()
+    }
+
+    fn scan_all(table: &Table<EntryBox>, count: usize) -> Vec<Vec<u8>> {
+        let (mut keys, mut cursor) = (Vec::new(), 0);
+        loop {
+            cursor = table.scan(cursor, count, |item| keys.push(item.key().to_vec()));
+            if cursor == 0 {
+                return keys;
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_table_is_one_line() {
+        let table = filled(7);
+        assert!(table.overhead_bytes() < 250, "{} bytes", table.overhead_bytes());
+        assert!(filled(20).overhead_bytes() < 4 * 64 + 150);
+        assert_eq!(Table::<EntryBox>::new(Seed::new([0, 0])).overhead_bytes(), 0);
+    }
+
+    #[test]
+    fn lines_are_filled_before_a_segment_grows() {
+        for lines in 1..=FULL_LINES {
+            let most = most_items(lines);
+            assert!(most <= lines * PLACES && most * 10 >= lines * PLACES * 9, "{lines} lines");
+            assert!(lines_for(most) == lines + 1 && lines_for(most - 1) == lines);
+        }
+    }
+
+    #[test]
+    fn grows_and_shrinks_back_to_one_region() {
+        let mut table = filled(MANY);
+        assert_eq!(table.len(), MANY);
+        assert!(table.regions() > 1 || cfg!(miri));
+        for n in 0..MANY {
+            let key = key(n);
+            let found = table.get(table.seed().hash(&key), &key);
+            assert!(matches!(found.map(|e| e.long_value()), Some(Value::Int(v)) if v == n as i64), "key {n}");
+        }
+        let full = scan_all(&table, 10);
+        assert_eq!((full.len(), full.iter().collect::<HashSet<_>>().len()), (MANY, MANY));
+        for n in 0..MANY {
+            assert!(remove(&mut table, &key(n * 7919 % MANY)), "key {n}");
+            if n % 4999 == 0 {
+                assert_eq!(scan_all(&table, 100).len(), table.len());
+            }
+        }
+        assert!(table.is_empty());
+        assert_eq!(table.regions(), 1);
+        assert!(table.overhead_bytes() < 1000, "{} bytes", table.overhead_bytes());
+    }
+
+    #[test]
+    fn equal_prefixes_lengthen_a_segment_and_stay_together_in_scan() {
+        let mut table = Table::new(Seed::FORGED);
+        let together = |n: usize| format!("samepref{n}").into_bytes();
+        for n in 0..500 {
+            let key = together(n);
+            table.insert(Seed::FORGED.hash(&key), entry(&key, 0));
+        }
+        let mut emitted = 0;
+        let mut cursor = table.scan(0, 10, |_| emitted += 1);
+        assert_eq!(emitted, 500);
+        while cursor != 0 {
+            cursor = table.scan(cursor, 10, |_| panic!("all were emitted at once"));
+        }
+        assert!(table.overhead_bytes() < 500 * 12, "{} bytes", table.overhead_bytes());
+        assert!((0..500).all(|n| remove(&mut table, &together(n))));
+        assert!(table.overhead_bytes() < 1000);
+    }
+
+    #[test]
+    fn a_cursor_from_nowhere_is_harmless() {
+        let table = filled(100);
+        for cursor in [1, (1 << 48) - 1, 1 << 48, u64::MAX] {
+            table.scan(cursor, 10, |_| ());
+        }
+        assert_eq!(filled(0).scan(5, 10, |_| ()), 0);
+    }
+
+    #[test]
+    fn random_items_are_about_equally_likely() {
+        let keys = if cfg!(miri) { 60 } else { 300 };
+        let table = filled(keys);
+        let mut state = 1u64;
+        let mut next = move || {
+            // Weyl sequence through a mixer: plenty for a test.
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let x = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) ^ x >> 31
+        };
+        let mut seen = HashMap::<Vec<u8>, usize>::new();
+        let draws = keys * 100;
+        for _ in 0..draws {
+            let item = table.random(&mut next).expect("not empty");
+            *seen.entry(item.key().to_vec()).or_default() += 1;
+        }
+        assert_eq!(seen.len(), keys);
+        assert!(seen.values().all(|&n| n > 40 && n < 180), "{:?}", seen.values().max());
+        assert!(filled(0).random(|| 0).is_none());
+        assert!(table.random(|| u64::MAX).is_some(), "also a broken generator ends");
+    }
+
+    #[test]
+    fn due_segments_are_found_and_only_these() {
+        let mut table = filled(MANY / 4);
+        let due = |n: usize| n % 50 == 0;
+        for n in (0..MANY / 4).filter(|&n| due(n)) {
+            let at = table.find(table.seed().hash(&key(n)), &key(n)).expect("present");
+            table.note_due(at, 100);
+        }
+        let mut reported = HashSet::new();
+        let mut walk = |table: &mut Table<EntryBox>, tick| {
+            let (mut from, mut visits) = (0, 0);
+            loop {
+                let mut budget = 3;
+                let next = table.visit_due(from, tick, &mut budget, |item| {
+                    visits += 1;
+                    reported.insert(item.key().to_vec());
+                    NEVER
+                });
+                match next {
+                    Some(next) => from = next,
+                    None => return visits,
+                }
+            }
+        };
+        assert_eq!(walk(&mut table, 100), 0);
+        assert!(walk(&mut table, 101) > 0);
+        assert_eq!(walk(&mut table, 101), 0, "the bounds were raised");
+        assert!((0..MANY / 4).filter(|&n| due(n)).all(|n| reported.contains(&key(n))));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Insert(u16),
+        InsertMany(u16, u16),
+        Remove(u16),
+        RemoveMany(u16, u16),
+        Scan(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let many = if cfg!(miri) { 20 } else { 200u16 };
+        prop_oneof![
+            4 => any::<u16>().prop_map(Op::Insert),
+            2 => (any::<u16>(), 1..many).prop_map(|(n, many)| Op::InsertMany(n, many)),
+            4 => any::<u16>().prop_map(Op::Remove),
+            2 => (any::<u16>(), 1..many).prop_map(|(n, many)| Op::RemoveMany(n, many)),
+            6 => (1usize..30).prop_map(Op::Scan),
+        ]
+    }
+
+    /// A table with its model, and a SCAN that runs meanwhile.
+    struct Bench {
+        table: Table<EntryBox>,
+        model: BTreeMap<Vec<u8>, i64>,
+        name: fn(u16) -> Vec<u8>,
+        cursor: u64,
+        /// Keys that were there at the start of the scan and all the time since.
+        throughout: HashSet<Vec<u8>>,
+        emitted: Vec<Vec<u8>>,
+        changed: HashSet<Vec<u8>>,
+    }
+
+    impl Bench {
+        fn insert(&mut self, n: u16) {
+            let key = (self.name)(n);
+            let hash = self.table.seed().hash(&key);
+            match self.table.find(hash, &key) {
+                Some(at) => self.table.update(at, |item| *item = entry(&key, i64::from(n) + 1)),
+                None => drop(self.table.insert(hash, entry(&key, i64::from(n) + 1))),
+            }
+            self.model.insert(key, i64::from(n) + 1);
+        }
+
+        fn remove(&mut self, n: u16) {
+            let key = (self.name)(n);
+            assert_eq!(remove(&mut self.table, &key), self.model.remove(&key).is_some());
+            self.throughout.remove(&key);
+            self.changed.insert(key);
+        }
+
+        fn scan(&mut self, count: usize) {
+            if self.cursor == 0 {
+                self.throughout = self.model.keys().cloned().collect();
+                self.emitted.clear();
+                self.changed.clear();
+            }
+            let emitted = &mut self.emitted;
+            self.cursor = self.table.scan(self.cursor, count, |item| emitted.push(item.key().to_vec()));
+            if self.cursor == 0 {
+                self.check_scan();
+            }
+        }
+
+        fn check_scan(&self) {
+            let mut times = HashMap::<&[u8], usize>::new();
+            self.emitted.iter().for_each(|key| *times.entry(key).or_default() += 1);
+            for key in &self.throughout {
+                assert_eq!(times.get(&key[..]), Some(&1), "a key that was there throughout");
+            }
+            for (key, times) in times {
+                assert!(times == 1 || self.changed.contains(key), "a key that was never removed came twice");
+            }
+        }
+
+        fn check_all(&self) {
+            assert_eq!(self.table.len(), self.model.len());
+            assert_eq!(self.table.iter().count(), self.model.len());
+            for (key, value) in &self.model {
+                let item = self.table.get(self.table.seed().hash(key), key).expect("in the model");
+                assert!(matches!(item.long_value(), Value::Int(v) if v == *value));
+            }
+        }
+    }
+
+    fn run(seed: Seed, name: fn(u16) -> Vec<u8>, ops: Vec<Op>) {
+        let mut bench = Bench {
+            table: Table::new(seed),
+            model: BTreeMap::new(),
+            name,
+            cursor: 0,
+            throughout: HashSet::new(),
+            emitted: Vec::new(),
+            changed: HashSet::new(),
+        };
+        for op in ops {
+            match op {
+                Op::Insert(n) => bench.insert(n % 2000),
+                Op::InsertMany(n, many) => (0..many).for_each(|i| bench.insert((n % 2000 + i) % 2000)),
+                Op::Remove(n) => bench.remove(n % 2000),
+                Op::RemoveMany(n, many) => (0..many).for_each(|i| bench.remove((n % 2000 + i) % 2000)),
+                Op::Scan(count) => bench.scan(count),
+            }
+        }
+        bench.check_all();
+        while bench.cursor != 0 {
+            bench.scan(7);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 200 }))]
+
+        #[test]
+        fn behaves_like_a_map_and_scan_keeps_its_promise(
+            seed in any::<[u64; 2]>(),
+            ops in proptest::collection::vec(op(), 0..120),
+        ) {
+            run(Seed::new([seed[0] >> 1, seed[1]]), |n| n.to_string().into_bytes(), ops);
+        }
+
+        /// Keys whose hashes crowd together: deep directories, long segments, hashing again at splits and merges.
+        #[test]
+        fn crowded_hashes_do_no_harm(ops in proptest::collection::vec(op(), 0..120)) {
+            run(Seed::FORGED, |n| {
+                let crowd = [0, 0, u8::from(n % 3 == 0), (n >> 8) as u8, 0, (n % 5) as u8, 0, n as u8];
+                [&crowd[..], &n.to_be_bytes()].concat()
+            }, ops);
+        }
+    }
+}

@@ -88,10 +88,6 @@ impl Slot {
         self.depth - self.used()
     }
 
-    pub(crate) fn earliest(&self) -> u32 {
-        self.earliest
-    }
-
     /// The line that an item with this window is searched from: its place in hash order, so that lines are in order too.
     #[inline(always)]
     fn home(&self, window: u16) -> usize {
@@ -408,7 +404,10 @@ impl<T: Item> Directory<T> {
 
     /// The items of one segment, roughly in hash order.
     pub(crate) fn items(&self, loc: Loc) -> impl Iterator<Item = Ref<'_, T>> + '_ {
-        self.lines_of(self.slot(loc)).iter().flat_map(|line| line.items()).map(|(_, word)| self.borrow(word.item()))
+        self.lines_of(self.slot(loc))
+            .iter()
+            .flat_map(|line| line.items())
+            .map(|(_, word)| self.borrow(word.item()))
     }
 
     /// The items of one segment with their windows.
@@ -673,6 +672,9 @@ impl<T: Item> Directory<T> {
         let low = if low == self.regions.len() { high } else { low };
         if high < self.regions.len() {
             self.point_root_at(high);
+        }
+        if self.regions.len() < self.regions.capacity() / 4 {
+            self.regions.shrink_to(self.regions.len() * 2);
         }
         self.halve_root();
         Some(low)

@@ -351,7 +351,8 @@ impl EntryBox {
     /// Where the bytes of a string inside the entry are, for whoever has the entry's table to himself.
     pub(crate) fn inline_place(&self) -> Option<NonNull<[u8]>> {
         let shape = self.shape();
-        let place = NonNull::new(std::ptr::slice_from_raw_parts_mut(self.at(shape.value_at()), shape.value_len));
+        let place =
+            NonNull::new(std::ptr::slice_from_raw_parts_mut(self.at(shape.value_at()), shape.value_len));
         place.filter(|_| shape.form == Form::Bytes)
     }
 
@@ -520,6 +521,125 @@ impl<'a> Stored<'a> {
         match self {
             Stored::Bytes(bytes) => bytes.len(),
             _ => WORD,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::list::{End, ListLimit};
+
+    /// What an entry of these lengths allocates.
+    fn check(key: usize, value: usize, expires: bool, expected: usize) {
+        let entry =
+            EntryBox::new(&vec![b'k'; key], NewValue::Bytes(&vec![b'v'; value]), expires.then_some(5));
+        assert_eq!(entry.allocated(), expected, "{key} + {value} bytes");
+        assert_eq!(entry.key().len(), key);
+        assert!(matches!(entry.value(), Value::Bytes(bytes) if bytes == vec![b'v'; value]));
+        assert_eq!(entry.expire(), expires.then_some(5));
+    }
+
+    #[test]
+    fn small_entries_fit_their_size_class() {
+        check(16, 32, false, 64);
+        check(16, 32, true, 64);
+        check(16, 41, false, 64);
+        check(16, 42, false, 80);
+        check(0, 0, false, 16);
+        check(255, 255, true, 640);
+        check(256, 256, true, 640);
+        check(70_000, 1024, true, 81_920);
+    }
+
+    #[test]
+    fn classes_are_the_allocators() {
+        let classes = [16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768];
+        for pair in classes.windows(2) {
+            assert_eq!(class_size(pair[0] + 1), pair[1]);
+            assert_eq!(class_size(pair[1]), pair[1]);
+        }
+    }
+
+    #[test]
+    fn the_header_fields_are_apart() {
+        let entry = EntryBox::new(b"key", NewValue::Int(-5), Some(i64::MIN));
+        entry.set_stamp(0xa5);
+        entry.set_access(0xffed_cba9);
+        assert_eq!((entry.stamp(), entry.access(), entry.expire()), (0xa5, 0x00ed_cba9, Some(i64::MIN)));
+        assert_eq!(entry.key(), b"key");
+        assert!(matches!(entry.value(), Value::Int(-5)));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Content {
+        Int(i64),
+        Bytes(Vec<u8>),
+        List(u8),
+    }
+
+    impl Content {
+        fn to_new(&self) -> NewValue<'_> {
+            match self {
+                Content::Int(n) => NewValue::Int(*n),
+                Content::Bytes(bytes) => NewValue::Bytes(bytes),
+                Content::List(len) => {
+                    let mut list = List::new();
+                    (0..*len).for_each(|n| list.push(End::Tail, &[n], &ListLimit::default()));
+                    NewValue::List(list)
+                }
+            }
+        }
+
+        fn same(&self, value: Value<'_>) -> bool {
+            match (self, value) {
+                (Content::Int(n), Value::Int(v)) => *n == v,
+                (Content::Bytes(bytes), Value::Bytes(v)) => bytes == v && v.len() <= LONGEST_INLINE,
+                (Content::Bytes(bytes), Value::Shared(v)) => bytes[..] == v[..] && v.len() > LONGEST_INLINE,
+                (Content::List(len), Value::List(v)) => usize::from(*len) == v.len(),
+                _ => false,
+            }
+        }
+    }
+
+    fn content() -> impl Strategy<Value = Content> {
+        prop_oneof![
+            2 => any::<i64>().prop_map(Content::Int),
+            3 => proptest::collection::vec(any::<u8>(), 0..70).prop_map(Content::Bytes),
+            2 => (200usize..1300).prop_map(|n| Content::Bytes(vec![b'v'; n])),
+            1 => any::<u8>().prop_map(Content::List),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 8 } else { 512 }))]
+
+        #[test]
+        fn values_and_expiries_can_be_replaced_in_any_order(
+            key in proptest::collection::vec(any::<u8>(), 0..300),
+            steps in proptest::collection::vec((content(), any::<Option<i64>>(), any::<bool>()), 1..12),
+        ) {
+            let mut entry = EntryBox::new(&key, NewValue::Int(0), None);
+            entry.set_stamp(9);
+            entry.set_access(77);
+            let mut copies = Vec::new();
+            for (content, expire, only_expiry) in &steps {
+                if *only_expiry {
+                    let before = format!("{:?}", entry.value());
+                    entry.set_expire(*expire);
+                    prop_assert_eq!(format!("{:?}", entry.value()), before);
+                } else {
+                    drop(entry.replace(content.to_new(), *expire));
+                    prop_assert!(content.same(entry.value()));
+                    copies.push((content, entry.clone()));
+                }
+                prop_assert_eq!(entry.key(), &key[..]);
+                prop_assert_eq!(entry.expire(), *expire);
+                prop_assert_eq!((entry.stamp(), entry.access()), (9, 77));
+            }
+            prop_assert!(copies.iter().all(|(content, copy)| content.same(copy.value())));
         }
     }
 }

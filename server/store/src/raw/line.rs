@@ -99,11 +99,17 @@ impl Line {
 
     /// The first place whose tag and window fit and for which `same` says yes.
     #[inline(always)]
-    pub(crate) fn find(&self, tag: u8, window: u16, mut same: impl FnMut(NonNull<u8>) -> bool) -> Option<usize> {
+    pub(crate) fn find(
+        &self,
+        tag: u8,
+        window: u16,
+        mut same: impl FnMut(NonNull<u8>) -> bool,
+    ) -> Option<usize> {
         let mut candidates = self.matches(tag);
         while candidates != 0 {
             let place = (candidates.trailing_zeros() / 8) as usize;
-            if self.words[place].window() == window && self.is_taken(place) && same(self.words[place].item()) {
+            if self.words[place].window() == window && self.is_taken(place) && same(self.words[place].item())
+            {
                 return Some(place);
             }
             candidates &= candidates - 1;
