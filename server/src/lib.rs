@@ -1,1 +1,3 @@
 //! The Ochre server.
+
+pub mod config;

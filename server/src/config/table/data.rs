@@ -1,0 +1,274 @@
+//! Memory, eviction, freeing, encodings, and what can be observed.
+
+use common::config::value::Choices;
+
+use super::{INT_MAX, LONG_MAX, field, memory, plain};
+use crate::config::directive::{Apply, Directive, Special};
+use crate::config::special;
+
+const EVICTION_POLICIES: Choices = &[
+    ("volatile-lru", 0),
+    ("volatile-lfu", 1),
+    ("volatile-random", 2),
+    ("volatile-ttl", 3),
+    ("allkeys-lru", 4),
+    ("allkeys-lfu", 5),
+    ("allkeys-random", 6),
+    ("noeviction", 7),
+];
+
+pub(super) const MEMORY: &[Directive] = &[
+    Directive::number(
+        "maxmemory",
+        0,
+        memory(0, u64::MAX as i128),
+        None,
+        "Bytes of data to keep at most; 0 means no limit.",
+    )
+    .apply(Apply::MaxMemory),
+    Directive::choice(
+        "maxmemory-policy",
+        7,
+        EVICTION_POLICIES,
+        None,
+        "What to evict when the limit is reached.",
+    ),
+    Directive::number(
+        "maxmemory-samples",
+        5,
+        plain(1, INT_MAX),
+        None,
+        "Keys to compare for each eviction: more is more exact and slower.",
+    ),
+    Directive::number(
+        "maxmemory-eviction-tenacity",
+        10,
+        plain(0, 100),
+        None,
+        "How much latency eviction may cost, from 0 (least) to 100.",
+    ),
+    Directive::number("lfu-log-factor", 10, plain(0, INT_MAX), None, "How slowly the counter of uses grows."),
+    Directive::number("lfu-decay-time", 1, plain(0, INT_MAX), None, "Minutes after which it is lowered."),
+    Directive::yes_no("activedefrag", false, None, "Move data together when memory is fragmented."),
+    Directive::number(
+        "active-defrag-ignore-bytes",
+        100 << 20,
+        memory(1, LONG_MAX),
+        None,
+        "Fragmented bytes that are not worth it.",
+    ),
+    Directive::number(
+        "active-defrag-threshold-lower",
+        10,
+        plain(0, 1000),
+        None,
+        "Percent of fragmentation at which to begin.",
+    ),
+    Directive::number(
+        "active-defrag-threshold-upper",
+        100,
+        plain(0, 1000),
+        None,
+        "Percent of fragmentation at which to try hardest.",
+    ),
+    Directive::number(
+        "active-defrag-cycle-min",
+        1,
+        plain(1, 99),
+        None,
+        "Percent of a processor at the least.",
+    ),
+    Directive::number(
+        "active-defrag-cycle-max",
+        25,
+        plain(1, 99),
+        None,
+        "Percent of a processor at the most.",
+    ),
+    Directive::number(
+        "active-defrag-max-scan-fields",
+        1000,
+        plain(1, LONG_MAX),
+        None,
+        "Bigger collections are done piece by piece.",
+    ),
+    Directive::yes_no("jemalloc-bg-thread", true, None, "Let the allocator return memory in the background."),
+];
+
+pub(super) const FREEING: &[Directive] = &[
+    Directive::number(
+        "active-expire-effort",
+        1,
+        plain(1, 10),
+        field!(number active_expire_effort),
+        "How eagerly expired keys are looked for, from 1 to 10.",
+    ),
+    Directive::yes_no(
+        "activerehashing",
+        true,
+        field!(bool active_rehashing),
+        "Accepted for older configurations: tables grow and shrink in small steps by themselves.",
+    ),
+    Directive::yes_no(
+        "lazyfree-lazy-eviction",
+        false,
+        field!(bool lazyfree_lazy_eviction),
+        "Free evicted values in the background.",
+    ),
+    Directive::yes_no(
+        "lazyfree-lazy-expire",
+        false,
+        field!(bool lazyfree_lazy_expire),
+        "Free expired values in the background.",
+    ),
+    Directive::yes_no(
+        "lazyfree-lazy-server-del",
+        false,
+        field!(bool lazyfree_lazy_server_del),
+        "Free values that a command replaces (RENAME, SET ...) in the background.",
+    ),
+    Directive::yes_no(
+        "lazyfree-lazy-user-del",
+        false,
+        field!(bool lazyfree_lazy_user_del),
+        "Let DEL do what UNLINK does.",
+    ),
+    Directive::yes_no(
+        "lazyfree-lazy-user-flush",
+        false,
+        field!(bool lazyfree_lazy_user_flush),
+        "Let FLUSHALL and FLUSHDB free in the background unless told otherwise.",
+    ),
+];
+
+pub(super) const ENCODINGS: &[Directive] = &[
+    Directive::number(
+        "list-max-listpack-size",
+        -2,
+        plain(i32::MIN as i128, INT_MAX),
+        field!(number list_max_listpack_size),
+        "Size of a list's nodes: a positive number counts elements, -1 to -5 stand for 4, 8, 16, 32 and 64 KB.",
+    )
+    .alias("list-max-ziplist-size"),
+    Directive::number(
+        "list-compress-depth",
+        0,
+        plain(0, INT_MAX),
+        field!(number list_compress_depth),
+        "Nodes at each end of a list that stay uncompressed; 0 compresses none.",
+    ),
+    Directive::number(
+        "hash-max-listpack-entries",
+        512,
+        plain(0, LONG_MAX),
+        None,
+        "Fields up to which a hash is one compact block.",
+    )
+    .alias("hash-max-ziplist-entries"),
+    Directive::number(
+        "hash-max-listpack-value",
+        64,
+        memory(0, LONG_MAX),
+        None,
+        "Longest field or value in such a block, bytes.",
+    )
+    .alias("hash-max-ziplist-value"),
+    Directive::number(
+        "set-max-intset-entries",
+        512,
+        plain(0, LONG_MAX),
+        None,
+        "Members up to which a set of integers is one sorted block.",
+    ),
+    Directive::number(
+        "zset-max-listpack-entries",
+        128,
+        plain(0, LONG_MAX),
+        None,
+        "Members up to which a sorted set is one compact block.",
+    )
+    .alias("zset-max-ziplist-entries"),
+    Directive::number(
+        "zset-max-listpack-value",
+        64,
+        memory(0, LONG_MAX),
+        None,
+        "Longest member in such a block, bytes.",
+    )
+    .alias("zset-max-ziplist-value"),
+    Directive::number(
+        "hll-sparse-max-bytes",
+        3000,
+        memory(0, LONG_MAX),
+        None,
+        "Bytes up to which a HyperLogLog stays sparse.",
+    ),
+    Directive::number(
+        "stream-node-max-bytes",
+        4096,
+        memory(0, LONG_MAX),
+        None,
+        "Bytes in one node of a stream; 0 means no limit.",
+    ),
+    Directive::number(
+        "stream-node-max-entries",
+        100,
+        plain(0, LONG_MAX),
+        None,
+        "Entries in one node of a stream; 0 means no limit.",
+    ),
+];
+
+pub(super) const OBSERVATION: &[Directive] = &[
+    Directive::number(
+        "slowlog-log-slower-than",
+        10_000,
+        plain(-1, LONG_MAX),
+        None,
+        "Commands that take this many microseconds go to the slow log; -1 means none.",
+    ),
+    Directive::number("slowlog-max-len", 128, plain(0, LONG_MAX), None, "Entries that the slow log keeps."),
+    Directive::number(
+        "latency-monitor-threshold",
+        0,
+        plain(0, LONG_MAX),
+        None,
+        "Events that take this many milliseconds are sampled; 0 means none.",
+    ),
+    Directive::yes_no(
+        "latency-tracking",
+        true,
+        field!(bool latency_tracking),
+        "Keep a histogram of execution times for each command.",
+    ),
+    Directive::special(
+        "latency-tracking-info-percentiles",
+        Special {
+            default: "50 99 99.9",
+            many: true,
+            set: special::set_percentiles,
+            get: special::get_percentiles,
+            begin: special::nothing,
+        },
+        "Percentiles of these histograms that INFO latencystats shows.",
+    ),
+    Directive::special(
+        "notify-keyspace-events",
+        Special {
+            default: "",
+            many: false,
+            set: special::set_notify,
+            get: special::get_notify,
+            begin: special::nothing,
+        },
+        "Events to publish: K and E choose the channels, the other letters out of g$lshzxetdmnA the events.",
+    )
+    .not_yet(),
+    Directive::number(
+        "tracking-table-max-keys",
+        1_000_000,
+        plain(0, LONG_MAX),
+        None,
+        "Keys that client-side caching remembers at most; 0 means no limit.",
+    ),
+];
