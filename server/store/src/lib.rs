@@ -1,1 +1,37 @@
-//! The data model.
+//! The data model: the table that holds a database, its entries, the databases themselves and the value types.
+//!
+//! Nothing here knows a client, a socket, a reply, a configuration file or a clock: limits, time and randomness
+//! arrive as arguments. A caller's path through the crate is
+//! [`Keyspace`] → [`Db`] → [`Entry`] or [`EntryMut`] → a value ([`List`], [`SharedBytes`], an integer).
+//!
+//! Byte layouts and every `unsafe` operation live in the private module `raw`, behind safe functions.
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("table words keep 16 hash bits above a 48-bit address: a 64-bit target is needed");
+
+mod db;
+mod entry;
+mod hash;
+mod keyspace;
+mod list;
+mod listpack;
+mod number;
+mod raw;
+mod snapshot;
+mod table;
+mod value;
+
+pub use db::{Db, EntryMut, Expire, Garbage, Removed, SetOutcome};
+pub use entry::Entry;
+pub use hash::{Hash, Seed};
+pub use keyspace::{DbIndex, Keyspace};
+pub use list::{End, List, ListLimit, NodeView, Range};
+pub use listpack::{Element, Iter as ListpackIter, Listpack, ListpackError};
+pub use number::{format_i64, parse_i64};
+pub use raw::item::{Item, Ref};
+pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
+pub use table::{At, Table};
+pub use value::{Kind, NewValue, SharedBytes, Value};
+
+/// Byte layouts of entries, exposed for measurements and for fuzzing only.
+pub use raw::entry::EntryBox;

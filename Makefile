@@ -1,0 +1,149 @@
+# Every task of this repository by one name; `make help` lists them.
+#
+# `make run` and `make test` are the two that a newcomer needs. Debian packages that the tests lean on are listed in
+# .ci/run, which prepares a fresh machine and then calls `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# mold links in a fraction of the time and lld comes second. All targets share these flags: Cargo rebuilds everything
+# when they differ from one call to the next.
+LINKER := $(firstword $(foreach l,mold lld,$(if $(shell command -v $(l)),$(l))))
+ifneq ($(LINKER),)
+export RUSTFLAGS := $(strip $(RUSTFLAGS) -C link-arg=-fuse-ld=$(LINKER))
+endif
+
+# nextest runs test binaries side by side and names slow ones; plain `cargo test` does as well.
+ifneq ($(shell command -v cargo-nextest),)
+RUN_TESTS := cargo nextest run
+else
+RUN_TESTS := cargo test --lib --bins --tests
+endif
+
+RELEASE := target/release
+BENCH := $(RELEASE)/ochre-bench
+
+# What is fetched once and kept outside the checkout: the conformance suite, the client libraries of the tests.
+export OCHRE_CACHE ?= $(HOME)/.cache/ochre
+
+# The client libraries that the black-box suite talks through; bump on purpose only.
+REDIS_PY := 8.1.0
+IOREDIS := 6.0.0
+CLIENTS := $(OCHRE_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)
+# How the tests find them.
+export OCHRE_PYTHON := $(CLIENTS)/venv/bin/python
+export OCHRE_NODE_MODULES := $(CLIENTS)/node_modules
+
+# make conformance UNITS="unit/type/incr unit/multi"; SERVER= another binary; JOBS= units at a time
+UNITS ?=
+SERVER ?= $(RELEASE)/ochre-server
+JOBS ?= 2
+# make bench ARGS="--quick get"
+ARGS ?=
+# make fuzz FUZZ_SECONDS=600
+FUZZ_SECONDS ?= 30
+
+.PHONY: help run release test test-parts fmt clippy unit clients conformance conformance-all certs
+.PHONY: bench bench-memory bench-snapshot bench-micro bench-instructions fuzz fuzz-long miri soak clean-cache
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## --- the server ---------------------------------------------------------------------------------------------
+
+# With certificates in certs/ (make certs) the server also takes TLS, from clients with or without a certificate.
+TLS_ARGS = $(if $(wildcard certs/server.crt),--tls-port 6380 --tls-cert-file certs/server.crt \
+	--tls-key-file certs/server.key --tls-ca-cert-file certs/ca.crt --tls-auth-clients optional)
+
+run: release ## Build and start the server on 127.0.0.1:6379 (and TLS on 6380 after `make certs`)
+	exec $(RELEASE)/ochre-server config/ochre.conf $(TLS_ARGS) $(ARGS)
+
+release: ## Build the two daemons and the benchmark, optimised
+	cargo build --release --bins
+
+certs: ## Make a private CA, a server and a client certificate in certs/
+	certs/make-certs.sh
+
+## --- tests --------------------------------------------------------------------------------------------------
+
+# .ci/run takes these one by one, to time them.
+TEST_PARTS := fmt clippy clients certs unit release conformance
+
+test: $(TEST_PARTS) ## Everything that must pass before a change goes in
+
+test-parts:
+	@echo $(TEST_PARTS)
+
+fmt: ## Is the code formatted?
+	cargo fmt --all --check
+
+clippy: ## Lints, with warnings as errors
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# The black-box suite starts the daemons that this builds.
+unit: certs clients ## Unit, property, black-box and differential tests
+	cargo build --workspace --bins
+	$(RUN_TESTS) --workspace
+	cargo test --workspace --doc
+
+clients: $(CLIENTS)/complete ## Fetch redis-py and ioredis for the tests, outside the checkout
+
+$(CLIENTS)/complete:
+	rm -rf "$(CLIENTS)" && mkdir -p "$(CLIENTS)"
+	python3 -m venv "$(CLIENTS)/venv"
+	"$(CLIENTS)/venv/bin/pip" install --quiet --disable-pip-version-check "redis==$(REDIS_PY)"
+	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" "ioredis@$(IOREDIS)"
+	touch $@
+
+# With another SERVER there is nothing of ours to build.
+conformance: $(if $(findstring $(RELEASE),$(SERVER)),release) ## Redis 7.0's own test suite (UNITS="unit/multi …" picks)
+	tests/conformance/run.py --server "$(SERVER)" --jobs $(JOBS) $(UNITS) $(ARGS)
+
+conformance-all: release ## Every unit of that suite, listed in expected.toml or not
+	tests/conformance/run.py --server "$(SERVER)" --jobs $(JOBS) --all $(ARGS)
+
+## --- figures ------------------------------------------------------------------------------------------------
+
+bench: release ## Speed and CPU per request beside Redis and a floor (ARGS="--quick get")
+	$(BENCH) speed $(ARGS)
+
+bench-memory: release ## Bytes per key, element and idle connection beside Redis
+	$(BENCH) memory $(ARGS)
+
+bench-snapshot: release ## BGSAVE of five million keys under writes: is the file exact, how long is a turn?
+	$(BENCH) snapshot $(ARGS)
+
+bench-micro: ## Micro-benchmarks of parser, table and reply writer
+	cargo bench --workspace --benches $(ARGS)
+
+bench-instructions: release ## Instructions per GET and SET under callgrind, beside Redis
+	$(BENCH) instructions $(ARGS)
+
+## --- long searches for trouble ------------------------------------------------------------------------------
+
+# Every fuzz/ crate beside a Cargo.toml of ours; each of its targets gets FUZZ_SECONDS.
+fuzz: ## Each fuzz target for half a minute (FUZZ_SECONDS=…); needs nightly and cargo-fuzz
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
+	@found=no; for manifest in $$(git ls-files '*fuzz/Cargo.toml'); do \
+		dir=$$(dirname "$$manifest"); \
+		for target in $$(cargo +nightly fuzz list --fuzz-dir "$$dir"); do \
+			found=yes; echo "== $$dir $$target for $(FUZZ_SECONDS) s"; \
+			cargo +nightly fuzz run --fuzz-dir "$$dir" "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+		done; \
+	done; [[ $$found == yes ]] || { echo "no fuzz target found" >&2; exit 1; }
+
+fuzz-long: ## Each fuzz target for an hour
+	$(MAKE) fuzz FUZZ_SECONDS=3600
+
+miri: ## The store's tests under miri (nightly): every unsafe block is checked
+	RUSTFLAGS= MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test -p ochre-store $(ARGS)
+
+# The full-size forms: 16 million keys ours and Redis's alike, 10,000 connections, and the snapshot ten times over.
+soak: release ## The long forms of the figures, for a night
+	$(BENCH) memory --redis-keys 8,16
+	for round in 1 2 3 4 5 6 7 8 9 10; do $(BENCH) snapshot --seed $$round; done
+
+clean-cache: ## Remove what was fetched into OCHRE_CACHE
+	rm -rf "$(OCHRE_CACHE)"/redis-7* "$(OCHRE_CACHE)"/clients-* "$(OCHRE_CACHE)"/lock

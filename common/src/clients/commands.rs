@@ -1,0 +1,462 @@
+//! The CLIENT command.
+
+use super::registry::{Client, ClientClass, Extension, ReplyMode, Slot};
+use crate::command::{
+    Acl, Args, Arity, Command, CommandError, CommandResult, Daemon, Doc, Flags, Handler, Outcome, write_help,
+};
+use crate::context::Context;
+use crate::number::parse_i64;
+use crate::pubsub::Target;
+use crate::resp::Resp;
+
+/// Text of CLIENT HELP.
+pub const CLIENT_HELP: &[&str] = &[
+    "GETNAME",
+    "    Return the name of the current connection.",
+    "ID",
+    "    Return the ID of the current connection.",
+    "INFO",
+    "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made from the specified address",
+    "    * LADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made to specified local address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Kill connections by type.",
+    "    * USER <username>",
+    "      Kill connections authenticated by <username>.",
+    "    * SKIPME (YES|NO)",
+    "      Skip killing current connection (default: yes).",
+    "    * ID <client-id>",
+    "      Kill connections by client id.",
+    "    * MAXAGE <maxage>",
+    "      Kill connections older than the specified age.",
+    "LIST [options ...]",
+    "    Return information about client connections. Options:",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Return clients of specified type.",
+    "    * ID <client-id> [<client-id> ...]",
+    "      Return clients of specified IDs only.",
+    "NO-EVICT (ON|OFF)",
+    "    Protect current client connection from eviction.",
+    "NO-TOUCH (ON|OFF)",
+    "    Will not touch LRU/LFU stats when this mode is on.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
+    "SETINFO <option> <value>",
+    "    Set client meta attr. Options are:",
+    "    * LIB-NAME: the client lib name.",
+    "    * LIB-VER: the client lib version.",
+    "SETNAME <name>",
+    "    Assign the name <name> to the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
+    "HELP",
+    "    Print this help.",
+];
+
+const FLAGS: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
+const ADMIN: Flags = FLAGS.and(Flags::ADMIN);
+
+struct Entries<D>(std::marker::PhantomData<D>);
+
+impl<D: Daemon> Entries<D> {
+    const ALL: &'static [Command<D>] = &[
+        sub("getname", Arity::Exactly(2), FLAGS, "2.6.9", "", "Tells the connection's name.", getname::<D>),
+        sub(
+            "help",
+            Arity::Exactly(2),
+            Flags::LOADING.and(Flags::STALE),
+            "5.0.0",
+            "",
+            "Lists the subcommands of CLIENT.",
+            help::<D>,
+        ),
+        sub("id", Arity::Exactly(2), FLAGS, "5.0.0", "", "Tells the connection's id.", id::<D>),
+        sub("info", Arity::Exactly(2), FLAGS, "6.2.0", "", "Describes this connection.", info::<D>),
+        sub(
+            "kill",
+            Arity::AtLeast(3),
+            ADMIN,
+            "2.4.0",
+            "<ip:port | [ID client-id] [TYPE type] [USER username] [ADDR addr] [LADDR addr] [SKIPME yesno] [MAXAGE maxage]>",
+            "Closes connections.",
+            kill::<D>,
+        ),
+        sub(
+            "list",
+            Arity::AtLeast(2),
+            ADMIN,
+            "2.4.0",
+            "[TYPE type] [ID client-id [client-id ...]]",
+            "Lists connections.",
+            list::<D>,
+        ),
+        sub(
+            "no-evict",
+            Arity::Exactly(3),
+            ADMIN,
+            "7.0.0",
+            "<ON | OFF>",
+            "Keeps this connection from being evicted.",
+            no_evict::<D>,
+        ),
+        sub(
+            "no-touch",
+            Arity::Exactly(3),
+            FLAGS,
+            "7.2.0",
+            "<ON | OFF>",
+            "Lets reads leave access times alone.",
+            no_touch::<D>,
+        ),
+        sub(
+            "reply",
+            Arity::Exactly(3),
+            FLAGS,
+            "3.2.0",
+            "<ON | OFF | SKIP>",
+            "Switches replies off and on.",
+            reply::<D>,
+        ),
+        sub(
+            "setinfo",
+            Arity::Exactly(4),
+            FLAGS,
+            "7.2.0",
+            "<LIB-NAME libname | LIB-VER libver>",
+            "Tells which library the client uses.",
+            setinfo::<D>,
+        ),
+        sub(
+            "setname",
+            Arity::Exactly(3),
+            FLAGS,
+            "2.6.9",
+            "connection-name",
+            "Names the connection.",
+            setname::<D>,
+        ),
+        sub(
+            "unblock",
+            Arity::AtLeast(3),
+            ADMIN,
+            "5.0.0",
+            "client-id [TIMEOUT | ERROR]",
+            "Wakes a client from a blocking command.",
+            unblock::<D>,
+        ),
+    ];
+}
+
+const fn sub<D: Daemon>(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    since: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+    run: Handler<D>,
+) -> Command<D> {
+    let complexity = if flags.has(Flags::ADMIN) { "O(N) with the number of clients" } else { "O(1)" };
+    let doc = Doc { group: "connection", summary, since, complexity, syntax };
+    let tips: &[&str] = match name.as_bytes() {
+        b"list" | b"info" => &["nondeterministic_output"],
+        b"setname" | b"setinfo" => &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        _ => &[],
+    };
+    Command { name, arity, flags, acl: &[Acl::Connection], keys: &[], tips, doc, subcommands: &[], run }
+}
+
+/// The subcommands of CLIENT that both daemons have.
+pub const fn client_subcommands<D: Daemon>() -> &'static [Command<D>] {
+    Entries::<D>::ALL
+}
+
+/// Checks a name: printable ASCII without spaces, so that CLIENT LIST stays one line per client.
+pub(super) fn valid_name(name: &[u8], what: &str) -> Result<(), CommandError> {
+    if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        return Ok(());
+    }
+    Err(CommandError::Message(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+}
+
+/// Drops all subscriptions of a client without telling it.
+pub(super) fn unsubscribe_all<C: Context>(cx: &mut C, slot: Slot) {
+    let Some(client) = cx.clients().get_mut(slot) else { return };
+    let (channels, patterns) = (std::mem::take(&mut client.channels), std::mem::take(&mut client.patterns));
+    for name in channels {
+        cx.pubsub().unsubscribe(Target::Channel, &name, slot);
+    }
+    for name in patterns {
+        cx.pubsub().unsubscribe(Target::Pattern, &name, slot);
+    }
+}
+
+/// The client whose command runs.
+fn this<C: Context>(cx: &mut C) -> &mut Client<C::Extension> {
+    let slot = cx.slot();
+    cx.clients().get_mut(slot).expect("the running client is registered")
+}
+
+fn help<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    write_help(cx.reply(), "CLIENT", CLIENT_HELP);
+    Ok(Outcome::Done)
+}
+
+fn id<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    let id = this(cx).id;
+    cx.reply().integer(id.cast_signed());
+    Ok(Outcome::Done)
+}
+
+fn getname<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    let name = this(cx).name.clone();
+    if name.is_empty() {
+        cx.reply().null();
+    } else {
+        cx.reply().bulk(&name);
+    }
+    Ok(Outcome::Done)
+}
+
+fn setname<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let name = args.get(2);
+    valid_name(name, "Client names")?;
+    this(cx).name = name.to_vec();
+    cx.reply().ok();
+    Ok(Outcome::Done)
+}
+
+fn setinfo<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let (option, value) = (args.get(2).to_ascii_lowercase(), args.get(3));
+    match option.as_slice() {
+        b"lib-name" => {
+            valid_name(value, "lib-name")?;
+            this(cx).library.get_or_insert_default().0 = value.to_vec();
+        }
+        b"lib-ver" => {
+            valid_name(value, "lib-ver")?;
+            this(cx).library.get_or_insert_default().1 = value.to_vec();
+        }
+        _ => {
+            let mut text = b"ERR Unrecognized option '".to_vec();
+            text.extend_from_slice(args.get(2));
+            text.push(b'\'');
+            return Err(CommandError::Raw(text));
+        }
+    }
+    cx.reply().ok();
+    Ok(Outcome::Done)
+}
+
+fn info<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    let now_ms = cx.now_ms();
+    let line = describe(cx, |_| true, true, now_ms);
+    cx.reply().verbatim(&line);
+    Ok(Outcome::Done)
+}
+
+/// Lines of CLIENT LIST for the clients that `wanted` picks.
+fn describe<C: Context>(
+    cx: &mut C,
+    wanted: impl Fn(&Client<C::Extension>) -> bool,
+    only_this: bool,
+    now_ms: i64,
+) -> Vec<u8> {
+    let slot = cx.slot();
+    // The running client's output is lent to the context: its version and size are read there.
+    let running = cx.reply().resp;
+    let mut out = Vec::new();
+    let clients = cx.clients();
+    let slots = if only_this { vec![slot] } else { clients.slots() };
+    for each in slots {
+        let Some(client) = clients.get(each).filter(|client| wanted(client)) else { continue };
+        let lent = (each == slot).then(|| crate::resp::Reply::new(running));
+        let mut line = client.describe(now_ms, lent.as_ref());
+        if each == slot && running == Resp::V3 {
+            line = line.replace(" resp=2 ", " resp=3 ");
+        }
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    }
+    out
+}
+
+fn class_named(name: &[u8]) -> Result<ClientClass, CommandError> {
+    match name.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(ClientClass::Normal),
+        b"master" | b"primary" => Ok(ClientClass::Master),
+        b"slave" | b"replica" => Ok(ClientClass::Replica),
+        b"pubsub" => Ok(ClientClass::PubSub),
+        _ => {
+            Err(CommandError::Message(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name))))
+        }
+    }
+}
+
+fn list<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    let now_ms = cx.now_ms();
+    let lines = if args.left() == 2 && args.take("TYPE") {
+        let class = class_named(args.next())?;
+        describe(cx, |client| client.class() == class, false, now_ms)
+    } else if args.left() > 1 && args.take("ID") {
+        let ids = args.rest().map(|word| parse_i64(word).ok_or(CommandError::Text("ERR Invalid client ID")));
+        let ids = ids.collect::<Result<Vec<i64>, _>>()?;
+        describe(cx, |client| ids.contains(&client.id.cast_signed()), false, now_ms)
+    } else if args.left() > 0 {
+        return Err(CommandError::Syntax);
+    } else {
+        describe(cx, |_| true, false, now_ms)
+    };
+    cx.reply().verbatim(&lines);
+    Ok(Outcome::Done)
+}
+
+#[derive(Default)]
+struct KillFilter<'a> {
+    id: Option<u64>,
+    class: Option<ClientClass>,
+    user: Option<&'a [u8]>,
+    address: Option<&'a [u8]>,
+    local: Option<&'a [u8]>,
+    max_age_s: Option<i64>,
+    skip_me: bool,
+}
+
+impl KillFilter<'_> {
+    fn picks<X: Extension>(&self, client: &Client<X>, now_ms: i64) -> bool {
+        self.id.is_none_or(|id| client.id == id)
+            && self.class.is_none_or(|class| client.class() == class)
+            && self.user.is_none_or(|_| client.authenticated)
+            && self.address.is_none_or(|address| client.address().as_bytes() == address)
+            && self.local.is_none_or(|local| client.local_address().as_bytes() == local)
+            && self.max_age_s.is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
+    }
+}
+
+fn kill<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    let old_style = args.count() == 3;
+    let filter = if old_style {
+        KillFilter { address: Some(args.next()), ..KillFilter::default() }
+    } else {
+        kill_filter(cx, args)?
+    };
+    let (slot, now_ms) = (cx.slot(), cx.now_ms());
+    let picked: Vec<Slot> = cx
+        .clients()
+        .iter()
+        .filter(|client| filter.picks(client, now_ms) && !(filter.skip_me && client.slot == slot))
+        .map(|client| client.slot)
+        .collect();
+    for each in &picked {
+        cx.kill(*each);
+    }
+    match (old_style, picked.len()) {
+        (true, 0) => return Err("ERR No such client".into()),
+        (true, _) => cx.reply().ok(),
+        (false, killed) => cx.reply().integer(killed as i64),
+    }
+    Ok(Outcome::Done)
+}
+
+fn kill_filter<'b, C: Context>(cx: &C, args: &mut Args<'b>) -> Result<KillFilter<'b>, CommandError> {
+    let mut filter = KillFilter { skip_me: true, ..KillFilter::default() };
+    while args.left() >= 2 {
+        let (option, value) = (args.next().to_ascii_lowercase(), args.next());
+        match option.as_slice() {
+            b"id" => {
+                let id = parse_i64(value).filter(|id| *id > 0);
+                filter.id = Some(
+                    id.ok_or(CommandError::Text("ERR client-id should be greater than 0"))?.cast_unsigned(),
+                );
+            }
+            b"maxage" => {
+                let age = parse_i64(value)
+                    .ok_or(CommandError::Text("ERR maxage is not an integer or out of range"))?;
+                if age <= 0 {
+                    return Err("ERR maxage should be greater than 0".into());
+                }
+                filter.max_age_s = Some(age);
+            }
+            b"type" => filter.class = Some(class_named(value)?),
+            b"user" if !cx.user_exists(value) => {
+                return Err(CommandError::Message(format!(
+                    "ERR No such user '{}'",
+                    String::from_utf8_lossy(value)
+                )));
+            }
+            b"user" => filter.user = Some(value),
+            b"addr" => filter.address = Some(value),
+            b"laddr" => filter.local = Some(value),
+            b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skip_me = true,
+            b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.skip_me = false,
+            _ => return Err(CommandError::Syntax),
+        }
+    }
+    if args.left() > 0 {
+        return Err(CommandError::Syntax);
+    }
+    Ok(filter)
+}
+
+fn on_off(word: &[u8]) -> Result<bool, CommandError> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+fn no_evict<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    this(cx).no_evict = on_off(args.get(2))?;
+    cx.reply().ok();
+    Ok(Outcome::Done)
+}
+
+fn no_touch<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    this(cx).no_touch = on_off(args.get(2))?;
+    cx.reply().ok();
+    Ok(Outcome::Done)
+}
+
+fn reply<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    match args.get(2).to_ascii_lowercase().as_slice() {
+        b"on" => {
+            this(cx).reply_mode = ReplyMode::On;
+            cx.reply().ok();
+        }
+        b"off" => this(cx).reply_mode = ReplyMode::Off,
+        b"skip" => {
+            let client = this(cx);
+            if client.reply_mode != ReplyMode::Off {
+                client.reply_mode = ReplyMode::SkipNext;
+            }
+        }
+        _ => return Err(CommandError::Syntax),
+    }
+    Ok(Outcome::Done)
+}
+
+fn unblock<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let with_error = match args.count() {
+        3 => false,
+        4 => match args.get(3).to_ascii_lowercase().as_slice() {
+            b"timeout" => false,
+            b"error" => true,
+            _ => return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR".into()),
+        },
+        _ => return Err(crate::pubsub::wrong_subcommand(args)),
+    };
+    let id = parse_i64(args.get(2)).ok_or(CommandError::NotAnInteger)?;
+    let slot = cx.clients().by_id(id.cast_unsigned());
+    let woken = slot.is_some_and(|slot| cx.unblock(slot, with_error));
+    cx.reply().integer(i64::from(woken));
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,9 @@
+//! The registry of clients: sessions, their output, and the commands about them.
+
+mod commands;
+mod registry;
+mod session;
+
+pub use commands::{CLIENT_HELP, client_subcommands};
+pub use registry::{Client, ClientClass, Clients, Extension, ReplyMode, Slot};
+pub use session::connection_commands;

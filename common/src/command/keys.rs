@@ -1,0 +1,182 @@
+//! Where a command's keys are: key specs as Redis 7 defines them, and their evaluation against a request.
+
+use super::Args;
+use crate::number::parse_i64;
+
+/// What a command does with a key; the first word of each name is the wire flag `RW`, `RO`, `OW` or `RM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `RO access`: reads the value.
+    Read,
+    /// `RO`: reads metadata only.
+    Meta,
+    /// `RW access delete`: returns and removes parts of the value.
+    RwDelete,
+    /// `RW insert`: adds to the value.
+    RwInsert,
+    /// `RW access update`: returns and changes the value.
+    RwUpdate,
+    /// `RW update`: changes the value.
+    Update,
+    /// `OW update`: overwrites the value.
+    Overwrite,
+    /// `RM delete`: removes the value.
+    Remove,
+    /// `RW access update variable_flags`: depends on options, as SET with GET.
+    Variable,
+    /// `RW access update`, keys of scripts: anything may happen.
+    Script,
+    /// `RO access` for the read-only forms of scripts.
+    ScriptRead,
+    /// `not_key`: a channel.
+    NotKey,
+}
+
+impl Access {
+    /// Wire names of the flags.
+    pub fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Read | Self::ScriptRead => &["RO", "access"],
+            Self::Meta => &["RO"],
+            Self::RwDelete => &["RW", "access", "delete"],
+            Self::RwInsert => &["RW", "insert"],
+            Self::RwUpdate | Self::Script => &["RW", "access", "update"],
+            Self::Update => &["RW", "update"],
+            Self::Overwrite => &["OW", "update"],
+            Self::Remove => &["RM", "delete"],
+            Self::Variable => &["RW", "access", "update", "variable_flags"],
+            Self::NotKey => &["not_key"],
+        }
+    }
+}
+
+/// Where the keys begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// At a word's index.
+    Index(usize),
+    /// Behind a keyword, searched from an index.
+    Keyword(&'static str, usize),
+}
+
+/// How keys are found from where they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Find {
+    /// Last key relative to the first (negative: from the end), step, limit (a fraction of the rest; 0 = none).
+    Range(i64, usize, usize),
+    /// Index of the count, of the first key, and step, relative to where keys begin.
+    Count(usize, usize, usize),
+}
+
+/// One rule that finds keys.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    /// Where keys begin.
+    pub search: Search,
+    /// How they are found from there.
+    pub find: Find,
+    /// What happens to them.
+    pub access: Access,
+}
+
+impl KeySpec {
+    /// One key at `index`.
+    pub const fn one(index: usize, access: Access) -> Self {
+        Self { search: Search::Index(index), find: Find::Range(0, 1, 0), access }
+    }
+
+    /// Keys from `index` to word `last` counted from the end (-1 is the last), every `step` words.
+    pub const fn until(index: usize, last: i64, step: usize, access: Access) -> Self {
+        Self { search: Search::Index(index), find: Find::Range(last, step, 0), access }
+    }
+
+    /// A count at `index`, its keys behind it.
+    pub const fn counted(index: usize, access: Access) -> Self {
+        Self { search: Search::Index(index), find: Find::Count(0, 1, 1), access }
+    }
+
+    /// Appends the indexes of this rule's keys in `args`; false when the request does not fit the rule.
+    pub fn find(&self, args: &Args<'_>, out: &mut Vec<KeyRef>) -> bool {
+        let argc = args.count() as i64;
+        let first = match self.search {
+            Search::Index(index) => index as i64,
+            Search::Keyword(word, from) => {
+                let found = (from..args.count()).find(|&i| args.get(i).eq_ignore_ascii_case(word.as_bytes()));
+                match found {
+                    Some(at) => at as i64 + 1,
+                    None => return true, // the optional part is absent
+                }
+            }
+        };
+        let (first, last, step) = match self.find {
+            Find::Range(last, step, limit) => {
+                let last = match (last, limit) {
+                    (0.., _) => first + last,
+                    (_, 0 | 1) => argc + last,
+                    (_, limit) => first + (argc - first) / limit as i64 + last,
+                };
+                (first, last, step)
+            }
+            Find::Count(count_at, first_at, step) => {
+                let at = first + count_at as i64;
+                let Some(count) = (at < argc).then(|| parse_i64(args.get(at as usize))).flatten() else {
+                    return false;
+                };
+                if count < 0 || count > argc {
+                    return false;
+                }
+                let first = first + first_at as i64;
+                (first, first + (count - 1) * step as i64, step)
+            }
+        };
+        if last < first {
+            return true;
+        }
+        if first < 1 || last >= argc {
+            return false;
+        }
+        let keys = (first..=last).step_by(step.max(1));
+        out.extend(keys.map(|index| KeyRef { index: index as usize, access: self.access }));
+        true
+    }
+}
+
+/// A key of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRef {
+    /// Index of the word.
+    pub index: usize,
+    /// What the command does with it.
+    pub access: Access,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(spec: KeySpec, line: &str, expected: Option<&[usize]>) {
+        let words: Vec<Vec<u8>> = line.split(' ').map(|w| w.as_bytes().to_vec()).collect();
+        let mut keys = Vec::new();
+        let fits = spec.find(&Args::of(&words), &mut keys);
+        let indexes: Vec<usize> = keys.iter().map(|k| k.index).collect();
+        assert_eq!(fits.then_some(&indexes[..]), expected, "{line}");
+    }
+
+    #[test]
+    fn keys_are_found() {
+        check(KeySpec::one(1, Access::Read), "GET k", Some(&[1]));
+        check(KeySpec::until(1, -1, 1, Access::Read), "MGET a b c", Some(&[1, 2, 3]));
+        check(KeySpec::until(1, -1, 2, Access::Overwrite), "MSET a 1 b 2", Some(&[1, 3]));
+        check(KeySpec::until(1, -2, 1, Access::RwDelete), "BLPOP a b 0", Some(&[1, 2]));
+        check(KeySpec::counted(2, Access::Script), "EVAL s 2 a b c", Some(&[3, 4]));
+        check(KeySpec::counted(2, Access::Script), "EVAL s 0", Some(&[]));
+        check(KeySpec::counted(2, Access::Script), "EVAL s 9 a", None);
+        check(KeySpec::counted(2, Access::Script), "EVAL s x a", None);
+        let streams = KeySpec {
+            search: Search::Keyword("STREAMS", 1),
+            find: Find::Range(-1, 1, 2),
+            access: Access::Read,
+        };
+        check(streams, "XREAD COUNT 1 STREAMS a b 0 0", Some(&[4, 5]));
+    }
+}

@@ -1,0 +1,240 @@
+//! All commands of a daemon, found by name.
+
+use super::{Access, Args, Command, CommandError, Daemon, Flags, KeyRef};
+
+/// Index of a command or subcommand in the table; per-command statistics are kept by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CommandId(u16);
+
+impl CommandId {
+    /// The index, below [`Table::len`].
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+struct Entry<D: Daemon> {
+    command: &'static Command<D>,
+    /// Lower-case name, `container|subcommand` for a subcommand.
+    full_name: String,
+    /// Ids of the subcommands: a range of the entries.
+    subcommands: std::ops::Range<u16>,
+}
+
+/// The command table: built once at the start, read by everyone.
+pub struct Table<D: Daemon> {
+    entries: Vec<Entry<D>>,
+    /// Number of entries that are no subcommands; they come first.
+    top: usize,
+    /// Open-addressed: entry index + 1 by the hash of the name, 0 = free. A power of two, at most half full.
+    slots: Vec<u16>,
+}
+
+impl<D: Daemon> Table<D> {
+    /// Gathers the commands of all families.
+    ///
+    /// # Panics
+    /// When two commands share a name: a mistake in the tables.
+    pub fn new(families: &[&'static [Command<D>]]) -> Self {
+        let mut entries: Vec<Entry<D>> = Vec::new();
+        for command in families.iter().flat_map(|family| family.iter()) {
+            entries.push(Entry { command, full_name: command.name.to_owned(), subcommands: 0..0 });
+        }
+        let top = entries.len();
+        for parent in 0..top {
+            let command = entries[parent].command;
+            let start = entries.len() as u16;
+            entries[parent].subcommands = start..start + command.subcommands.len() as u16;
+            for sub in command.subcommands {
+                let full_name = format!("{}|{}", command.name, sub.name);
+                entries.push(Entry { command: sub, full_name, subcommands: 0..0 });
+            }
+        }
+        let mut table = Self { slots: vec![0; (top * 2).next_power_of_two()], entries, top };
+        for index in 0..top {
+            let name = table.entries[index].command.name;
+            assert!(table.find(name.as_bytes()).is_none(), "two commands are named {name}");
+            let slot = table.probe(name.as_bytes()).expect_err("the name is new");
+            table.slots[slot] = index as u16 + 1;
+        }
+        table
+    }
+
+    /// Number of commands and subcommands.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The command called `name`, in any case.
+    pub fn find(&self, name: &[u8]) -> Option<CommandId> {
+        self.probe(name).ok().map(CommandId)
+    }
+
+    /// The command or `container|subcommand` called `name`.
+    pub fn find_full(&self, name: &[u8]) -> Option<CommandId> {
+        match name.iter().position(|&b| b == b'|') {
+            None => self.find(name),
+            Some(at) => self.subcommand(self.find(&name[..at])?, &name[at + 1..]),
+        }
+    }
+
+    /// The subcommand `name` of `container`.
+    pub fn subcommand(&self, container: CommandId, name: &[u8]) -> Option<CommandId> {
+        let mut range = self.entries[container.index()].subcommands.clone();
+        range
+            .find(|&i| self.entries[usize::from(i)].command.name.as_bytes().eq_ignore_ascii_case(name))
+            .map(CommandId)
+    }
+
+    /// Finds what a request asks for, subcommand included, and checks the number of its words.
+    ///
+    /// # Errors
+    /// Redis's texts for an unknown command or subcommand and for a wrong number of arguments.
+    pub fn resolve(&self, args: &Args<'_>) -> Result<CommandId, CommandError> {
+        let Some(id) = self.find(args.get(0)) else { return Err(unknown_command(args)) };
+        let id = if self.entries[id.index()].subcommands.is_empty() || args.count() < 2 {
+            id
+        } else {
+            self.subcommand(id, args.get(1)).ok_or_else(|| unknown_subcommand(args))?
+        };
+        if !self.command(id).arity.accepts(args.count()) {
+            return Err(CommandError::Arity(self.full_name(id).to_owned().into()));
+        }
+        Ok(id)
+    }
+
+    /// The command that a hint names by index + 1; 0 names none.
+    #[inline]
+    pub fn by_hint(&self, command: u16) -> Option<CommandId> {
+        command.checked_sub(1).map(CommandId)
+    }
+
+    /// Whether the command runs scripts, or queued ones that may (EXEC).
+    pub fn is_special(&self, id: CommandId) -> bool {
+        let command = self.command(id);
+        command.flags.has(Flags::SCRIPT_RUNNER) || command.name == "exec"
+    }
+
+    /// The entry behind an id.
+    pub fn command(&self, id: CommandId) -> &'static Command<D> {
+        self.entries[id.index()].command
+    }
+
+    /// Lower-case name, `container|subcommand` for a subcommand.
+    pub fn full_name(&self, id: CommandId) -> &str {
+        &self.entries[id.index()].full_name
+    }
+
+    /// Ids of the subcommands of `id`.
+    pub fn subcommands(&self, id: CommandId) -> impl ExactSizeIterator<Item = CommandId> + use<D> {
+        self.entries[id.index()].subcommands.clone().map(CommandId)
+    }
+
+    /// All commands that are no subcommands.
+    pub fn top(&self) -> impl ExactSizeIterator<Item = CommandId> + use<D> {
+        (0..self.top as u16).map(CommandId)
+    }
+
+    /// All commands and subcommands.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = CommandId> + use<D> {
+        (0..self.entries.len() as u16).map(CommandId)
+    }
+
+    /// The keys of a request for `id`; `None` when the request does not fit the key specs.
+    pub fn keys(&self, id: CommandId, args: &Args<'_>) -> Option<Vec<KeyRef>> {
+        let mut keys = Vec::new();
+        let fits = self
+            .command(id)
+            .keys
+            .iter()
+            .filter(|s| s.access != Access::NotKey)
+            .all(|s| s.find(args, &mut keys));
+        fits.then_some(keys)
+    }
+
+    fn probe(&self, name: &[u8]) -> Result<u16, usize> {
+        let mask = self.slots.len() - 1;
+        let mut slot = name_hash(name) as usize & mask;
+        loop {
+            match self.slots[slot] {
+                0 => return Err(slot),
+                found
+                    if self.entries[usize::from(found) - 1]
+                        .command
+                        .name
+                        .as_bytes()
+                        .eq_ignore_ascii_case(name) =>
+                {
+                    return Ok(found - 1);
+                }
+                _ => slot = (slot + 1) & mask,
+            }
+        }
+    }
+}
+
+/// A cheap hash of a name in any case: names are ours, so nobody can choose colliding ones.
+fn name_hash(name: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    let head = name.len().min(8);
+    word[..head].copy_from_slice(&name[..head]);
+    let folded = u64::from_le_bytes(word) | 0x2020_2020_2020_2020;
+    let last = u64::from(name.last().copied().unwrap_or(0) | 0x20);
+    (folded ^ (last << 56) ^ name.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40
+}
+
+/// Longest stretch of a request that an error quotes, in bytes.
+const QUOTED: usize = 128;
+
+#[cold]
+fn unknown_command(args: &Args<'_>) -> CommandError {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(args.get(0).iter().take(QUOTED));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let start = text.len();
+    for arg in args.rest() {
+        let used = text.len() - start;
+        if used >= QUOTED {
+            break;
+        }
+        text.push(b'\'');
+        text.extend(arg.iter().take(QUOTED - used));
+        text.extend_from_slice(b"' ");
+    }
+    CommandError::Raw(text)
+}
+
+#[cold]
+fn unknown_subcommand(args: &Args<'_>) -> CommandError {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend(args.get(1).iter().take(QUOTED));
+    text.extend_from_slice(b"'. Try ");
+    text.extend(args.get(0).to_ascii_uppercase());
+    text.extend_from_slice(b" HELP.");
+    CommandError::Raw(text)
+}
+
+/// Checks of a table that every daemon's tests run.
+///
+/// # Panics
+/// When an entry contradicts itself.
+pub fn check_table<D: Daemon>(table: &Table<D>) {
+    for id in table.all() {
+        let (command, name) = (table.command(id), table.full_name(id));
+        assert_eq!(command.name, command.name.to_ascii_lowercase(), "{name}: lower-case names");
+        assert!(!command.doc.summary.is_empty() && !command.doc.since.is_empty(), "{name}: documented");
+        assert!(!command.flags.has(Flags::WRITE.and(Flags::READONLY)), "{name}: writes or reads");
+        if let super::Arity::Exactly(words) = command.arity {
+            for key in command.keys {
+                if let super::Search::Index(at) = key.search {
+                    assert!(at < usize::from(words), "{name}: key within arity");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The way to a connection: output, the finished batch and the facts of its session.
+
+use super::Batch;
+use crate::clients::Slot;
+use crate::resp::Segment;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+/// Whether and how a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, PartialOrd, Ord)]
+pub enum Close {
+    /// It goes on.
+    #[default]
+    No,
+    /// Once its output is written.
+    AfterFlush,
+    /// At once; output is dropped.
+    Now,
+}
+
+/// What the connection must know of its session.
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    /// Place in the registry.
+    pub slot: Slot,
+    /// Client id.
+    pub id: u64,
+    /// Whether the tighter limits of a client that has to authenticate are off.
+    pub authenticated: bool,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// `ip:port`, `[ip6]:port` or `path:0`.
+    pub address: Box<str>,
+    /// Our side, likewise.
+    pub local: Box<str>,
+    /// File descriptor, for CLIENT LIST.
+    pub fd: i32,
+    /// Whether it is a Unix socket.
+    pub unix: bool,
+    /// Whether the other end is on this machine (loopback or Unix), for protected mode.
+    pub loopback: bool,
+}
+
+/// What waits for a connection.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    /// Output in order.
+    pub segments: Vec<Segment>,
+    /// Output behind `segments`.
+    pub tail: Vec<u8>,
+    pub batch: Option<Box<Batch>>,
+    pub session: Option<Session>,
+    pub close: Close,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    delivery: Option<Delivery>,
+    waker: Option<Waker>,
+}
+
+/// Shared by a client in the registry and its connection task.
+#[derive(Debug)]
+pub struct Link {
+    inner: Mutex<Inner>,
+    /// Output bytes handed over and not yet written.
+    unsent: AtomicUsize,
+    /// Bytes in the query buffer, and free bytes behind them.
+    query: [AtomicU32; 2],
+    /// The client waits in a blocking command: its connection reads on, to see a disconnect.
+    parked: AtomicBool,
+    peer: Peer,
+    home: Arc<Home>,
+}
+
+impl Link {
+    /// A link for a connection that lives on `home`.
+    pub fn new(peer: Peer, home: Arc<Home>) -> Self {
+        Self {
+            inner: Mutex::default(),
+            unsent: AtomicUsize::new(0),
+            query: Default::default(),
+            parked: AtomicBool::new(false),
+            peer,
+            home,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics with a link locked")
+    }
+
+    /// The other side's address.
+    pub fn peer(&self) -> &str {
+        &self.peer.address
+    }
+
+    /// Our address.
+    pub fn local(&self) -> &str {
+        &self.peer.local
+    }
+
+    /// File descriptor.
+    pub fn fd(&self) -> i32 {
+        self.peer.fd
+    }
+
+    /// Whether it is a Unix socket.
+    pub fn is_unix(&self) -> bool {
+        self.peer.unix
+    }
+
+    /// Whether the other end is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.peer.loopback
+    }
+
+    /// Output bytes handed over and not yet written.
+    pub fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in the query buffer and free bytes behind them.
+    pub fn query_buffer(&self) -> (usize, usize) {
+        let [used, free] = &self.query;
+        (used.load(Ordering::Relaxed) as usize, free.load(Ordering::Relaxed) as usize)
+    }
+
+    /// Whether the client waits in a blocking command.
+    pub fn set_parked(&self, parked: bool) {
+        self.parked.store(parked, Ordering::Relaxed);
+    }
+
+    /// Hands over what a turn made for this connection.
+    pub fn deliver(
+        &self,
+        mut segments: Vec<Segment>,
+        tail: Vec<u8>,
+        batch: Option<Box<Batch>>,
+        session: Option<Session>,
+        close: Close,
+    ) {
+        let bytes = tail.len() + segments.iter().map(|s| s.as_slice().len()).sum::<usize>();
+        if bytes > 0 {
+            self.unsent.fetch_add(bytes, Ordering::Relaxed);
+        }
+        let mut inner = self.lock();
+        match &mut inner.delivery {
+            None => inner.delivery = Some(Delivery { segments, tail, batch, session, close }),
+            Some(waiting) => {
+                if segments.is_empty() && waiting.tail.is_empty() {
+                    waiting.tail = tail;
+                } else if segments.is_empty() {
+                    waiting.tail.extend_from_slice(&tail);
+                } else {
+                    waiting.segments.push(Segment::Own(std::mem::replace(&mut waiting.tail, tail)));
+                    waiting.segments.append(&mut segments);
+                }
+                waiting.batch = batch.or(waiting.batch.take());
+                waiting.session = session.or(waiting.session);
+                waiting.close = waiting.close.max(close);
+            }
+        }
+        let waker = inner.waker.take();
+        drop(inner);
+        if let Some(waker) = waker {
+            self.home.wake(waker);
+        }
+    }
+
+    /// Takes what waits, or leaves the waker.
+    pub(super) fn poll_take(&self, cx: &Context<'_>) -> Option<Delivery> {
+        let mut inner = self.lock();
+        let delivery = inner.delivery.take();
+        match &inner.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => inner.waker = Some(cx.waker().clone()),
+        }
+        delivery
+    }
+
+    pub(super) fn written(&self, bytes: usize) {
+        self.unsent.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_query_buffer(&self, used: usize, free: usize) {
+        self.query[0].store(used.min(u32::MAX as usize) as u32, Ordering::Relaxed);
+        self.query[1].store(free.min(u32::MAX as usize) as u32, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread that connections live on, as seen by the actor.
+///
+/// Waking a task of another runtime costs a system call each. So wake-ups for another thread are gathered and that
+/// thread is woken once a turn; on its own thread a task is woken directly.
+#[derive(Debug, Default)]
+pub struct Home {
+    remote: bool,
+    waiting: Mutex<(Vec<Waker>, Option<Waker>)>,
+}
+
+impl Home {
+    /// The actor's own thread.
+    pub fn local() -> Self {
+        Self::default()
+    }
+
+    /// Another thread, which runs [`Self::dispatch`].
+    pub fn remote() -> Self {
+        Self { remote: true, ..Self::default() }
+    }
+
+    fn wake(&self, waker: Waker) {
+        if self.remote {
+            self.waiting.lock().expect("nothing panics here").0.push(waker);
+        } else {
+            waker.wake();
+        }
+    }
+
+    /// Wakes the other thread if something waits for it; the actor calls it at the end of a turn.
+    pub fn kick(&self) {
+        if !self.remote {
+            return;
+        }
+        let mut waiting = self.waiting.lock().expect("nothing panics here");
+        if !waiting.0.is_empty()
+            && let Some(dispatcher) = waiting.1.take()
+        {
+            drop(waiting);
+            dispatcher.wake();
+        }
+    }
+
+    /// Wakes the connections that the actor has something for, for ever.
+    pub async fn dispatch(&self) {
+        let mut wakers = Vec::new();
+        std::future::poll_fn::<(), _>(|cx| {
+            let mut waiting = self.waiting.lock().expect("nothing panics here");
+            std::mem::swap(&mut waiting.0, &mut wakers);
+            match &waiting.1 {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                _ => waiting.1 = Some(cx.waker().clone()),
+            }
+            drop(waiting);
+            wakers.drain(..).for_each(Waker::wake);
+            Poll::Pending
+        })
+        .await;
+    }
+}

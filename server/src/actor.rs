@@ -1,0 +1,409 @@
+//! The actor: owns the server, takes what connections bring, turn by turn.
+//!
+//! A turn drains the mailbox whole: it looks up all commands and hashes their keys, prefetches where these live, then
+//! executes in order of arrival, goes on with clients that were woken meanwhile, and hands all output to the
+//! connections at its end. It never waits to gather more.
+
+use crate::context::Cx;
+use crate::dispatch::{self, Flow, Parking};
+use crate::scripting::{Progress, ScriptHost, Suspended};
+use crate::server::Server;
+use common::clients::{ClientClass, Slot};
+use common::command::{Args, Search};
+use common::net::{Batch, CloseReason, Hint, Home, Link, NetEvent};
+use std::rc::Rc;
+use std::sync::Arc;
+use store::{DbIndex, Hash};
+
+/// Requests whose keys are prefetched together: enough to hide the latency of memory, few enough to stay in cache.
+const WINDOW: usize = 64;
+
+/// The actor.
+pub struct Actor {
+    /// Absent only while a script's coroutine holds it.
+    server: Option<Box<Server>>,
+    host: Rc<ScriptHost>,
+    /// A script that has run longer than `busy-reply-threshold` and lets others have a word.
+    suspended: Option<Suspended>,
+    /// I/O threads to wake at the end of a turn.
+    homes: Vec<Arc<Home>>,
+    /// Clients to look at after output was handed over.
+    attention: Vec<Slot>,
+}
+
+/// What a request run on a coroutine came to.
+pub struct Ran {
+    /// The server, back from the coroutine.
+    pub server: Box<Server>,
+    /// The batch whose next request ran.
+    pub batch: Box<Batch>,
+    /// What comes next.
+    pub flow: Flow,
+    /// When the client waits: for what.
+    pub parking: Option<Parking>,
+}
+
+impl Actor {
+    /// An actor over `server`.
+    pub fn new(server: Box<Server>, host: Rc<ScriptHost>, homes: Vec<Arc<Home>>) -> Self {
+        Self { server: Some(server), host, suspended: None, homes, attention: Vec::new() }
+    }
+
+    /// The state.
+    pub fn server(&mut self) -> &mut Box<Server> {
+        self.server.as_mut().expect("the server is here between two resumptions of a script")
+    }
+
+    /// Whether a script waits to be resumed: the caller lets others run, then calls [`Self::resume_script`].
+    pub fn has_script(&self) -> bool {
+        self.suspended.is_some()
+    }
+
+    /// Handles everything that waited in the mailbox.
+    pub fn turn(&mut self, events: &mut Vec<NetEvent>) {
+        self.server().time.sample();
+        let started = self.server().time.instant();
+        let mut from = 0;
+        while from < events.len() {
+            let to = self.prepare(events, from);
+            for event in &mut events[from..to] {
+                let event = std::mem::replace(
+                    event,
+                    NetEvent::Closed { slot: Slot(u32::MAX), id: 0, last: None, reason: None },
+                );
+                self.handle(event);
+            }
+            from = to;
+        }
+        events.clear();
+        self.finish_turn();
+        let server = self.server();
+        server.time.sample();
+        let lasted = server.time.instant().duration_since(started);
+        server.stats.note_turn(lasted);
+    }
+
+    /// Goes on with woken clients, then hands all output over.
+    pub fn finish_turn(&mut self) {
+        while let Some((slot, batch)) = self.server().resumed.pop_front() {
+            self.run_batch(slot, batch);
+        }
+        let mut attention = std::mem::take(&mut self.attention);
+        let server = self.server();
+        server.replication.feed_replicas(&mut server.clients);
+        server.clients.flush(&mut attention);
+        for slot in attention.drain(..) {
+            self.attend(slot);
+        }
+        self.attention = attention;
+        self.homes.iter().for_each(|home| home.kick());
+    }
+
+    /// Looks ahead: resolves commands, hashes first keys, prefetches. Returns where the window ends.
+    fn prepare(&mut self, events: &mut [NetEvent], from: usize) -> usize {
+        let server = self.server();
+        let mut requests = 0;
+        let mut to = from;
+        while to < events.len() && requests < WINDOW {
+            if let NetEvent::Batch(batch) = &mut events[to] {
+                requests += look_ahead(server, batch);
+            }
+            to += 1;
+        }
+        if requests > 1 {
+            for event in &events[from..to] {
+                if let NetEvent::Batch(batch) = event {
+                    prefetch(server, batch);
+                }
+            }
+        }
+        to
+    }
+
+    fn handle(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Batch(batch) => {
+                let slot = Slot(batch.slot);
+                if self.server().clients.verify(slot, batch.id).is_some() {
+                    self.run_batch(slot, batch);
+                }
+            }
+            NetEvent::Opened(link) => self.open(link),
+            NetEvent::Closed { slot, id, last, reason } => self.closed(slot, id, last, reason),
+        }
+    }
+
+    fn open(&mut self, link: Arc<Link>) {
+        let server = self.server();
+        let now_ms = server.time.now_ms();
+        let refused = if server.clients.len() >= server.config.max_clients as usize {
+            server.stats.rejected_connections += 1;
+            Some("ERR max number of clients reached")
+        } else if server.config.protected_mode && server.config.requirepass.is_empty() && !link.is_loopback()
+        {
+            Some(PROTECTED)
+        } else {
+            server.stats.connections += 1;
+            None
+        };
+        let authenticated = server.config.requirepass.is_empty();
+        let slot = server.clients.add(Some(link), authenticated, now_ms);
+        if let Some(text) = refused {
+            if let Some(client) = server.clients.get_mut(slot) {
+                client.output.error(text.as_bytes());
+            }
+            server.clients.close_after_reply(slot);
+            server.free_client(slot);
+        }
+    }
+
+    fn closed(&mut self, slot: Slot, id: u64, last: Option<Box<Batch>>, reason: Option<CloseReason>) {
+        let server = self.server();
+        let Some(client) = server.clients.verify(slot, id) else { return };
+        if reason == Some(CloseReason::QueryBuffer) {
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={id} addr={}",
+                client.address()
+            );
+            server.stats.query_buffer_disconnections += 1;
+        }
+        let is_parked = server.clients.get(slot).is_some_and(|client| client.ext.parked.is_some());
+        if let Some(batch) = last.filter(|_| !is_parked) {
+            self.run_batch(slot, batch);
+        }
+        let server = self.server();
+        if server.clients.verify(slot, id).is_some() && !server.clients.is_running(slot) {
+            server.clients.close_after_reply(slot);
+            server.free_client(slot);
+        } else {
+            // Its script still runs: the client goes when that ends.
+            server.clients.close_after_reply(slot);
+        }
+    }
+
+    /// Executes a batch from where it stands.
+    fn run_batch(&mut self, slot: Slot, mut batch: Box<Batch>) {
+        if batch.spare.capacity() > 0 {
+            let spare = std::mem::take(&mut batch.spare);
+            if let Some(client) = self.server().clients.get_mut(slot) {
+                client.output.recycle(spare);
+            }
+        }
+        loop {
+            let stopped = self.run_plain(slot, &mut batch);
+            match stopped {
+                Stop::Done => break,
+                Stop::Parked(parking) => return dispatch::park(self.server(), slot, batch, parking),
+                Stop::Script => match self.run_script(slot, batch) {
+                    None => return, // suspended: it goes on in `resume_script`
+                    Some(Ok(back)) => batch = back,
+                    Some(Err((back, parking))) => return dispatch::park(self.server(), slot, back, parking),
+                },
+            }
+        }
+        self.end_batch(slot, batch);
+    }
+
+    fn end_batch(&mut self, slot: Slot, batch: Box<Batch>) {
+        let server = self.server();
+        if let Some(error) = batch.error
+            && server.clients.get(slot).is_some_and(|client| !client.is_closing())
+        {
+            server.stats.protocol_errors += 1;
+            server.clients.protocol_error(slot, error);
+        }
+        server.clients.finish_batch(slot, batch);
+    }
+
+    /// Executes requests until the batch ends, the client waits, or a request needs a coroutine.
+    fn run_plain(&mut self, slot: Slot, batch: &mut Batch) -> Stop {
+        let server = self.server.as_mut().expect("the server is here");
+        let now_ms = server.time.now_ms();
+        let Some(client) = server.clients.get_mut(slot) else { return Stop::Done };
+        client.active_ms = now_ms;
+        let mut cx = Cx::begin(server, &self.host, slot);
+        let mut stop = Stop::Done;
+        while batch.next < batch.requests.len() {
+            let args = Args::over(&batch.buf, batch.requests.get(batch.next));
+            let hint = batch.hints.get(batch.next).copied().unwrap_or_default();
+            if hint.command == 0 || hint.is_special {
+                if dispatch::is_script_runner(cx.server, slot, &args) && !cx.server.scripts.is_busy() {
+                    stop = Stop::Script;
+                    break;
+                }
+            }
+            match dispatch::process(&mut cx, &args, hint) {
+                Flow::Next => batch.next += 1,
+                Flow::Park => {
+                    let parking = cx.wait.take().expect("a command that blocks says what for");
+                    stop = Stop::Parked(parking);
+                    break;
+                }
+            }
+            if !cx.server.may_go_on(slot, cx.reply.len()) {
+                batch.next = batch.requests.len();
+                break;
+            }
+        }
+        cx.finish();
+        stop
+    }
+
+    /// Runs the next request of a batch on a coroutine. `None`: it was suspended; `Ok`: go on with the batch;
+    /// `Err`: the client waits.
+    fn run_script(
+        &mut self,
+        slot: Slot,
+        batch: Box<Batch>,
+    ) -> Option<Result<Box<Batch>, (Box<Batch>, Parking)>> {
+        let server = self.server.take().expect("the server is here");
+        let progress = ScriptHost::start(&self.host, server, slot, batch);
+        self.settle(progress)
+    }
+
+    fn settle(&mut self, progress: Progress) -> Option<Result<Box<Batch>, (Box<Batch>, Parking)>> {
+        match progress {
+            Progress::Suspended(server, suspended) => {
+                self.server = Some(server);
+                self.suspended = Some(suspended);
+                None
+            }
+            Progress::Ran(Ran { server, mut batch, flow, parking }) => {
+                self.server = Some(server);
+                match (flow, parking) {
+                    (Flow::Park, Some(parking)) => Some(Err((batch, parking))),
+                    _ => {
+                        batch.next += 1;
+                        Some(Ok(batch))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets a suspended script run on for a while.
+    pub fn resume_script(&mut self) {
+        let Some(suspended) = self.suspended.take() else { return };
+        let slot = suspended.slot();
+        let server = self.server.take().expect("the server is here");
+        match self.settle(suspended.resume(server)) {
+            None => {}
+            Some(Ok(batch)) => self.run_batch(slot, batch),
+            Some(Err((batch, parking))) => dispatch::park(self.server(), slot, batch, parking),
+        }
+        self.finish_turn();
+    }
+
+    /// After output was handed over: frees clients that are done, cuts those over their limit.
+    fn attend(&mut self, slot: Slot) {
+        let server = self.server();
+        let Some(client) = server.clients.get(slot) else { return };
+        if client.is_closing() {
+            if !server.clients.is_running(slot) {
+                server.free_client(slot);
+            }
+            return;
+        }
+        if server.over_output_limit(slot) {
+            server.cut_for_output(slot);
+        }
+    }
+}
+
+/// Why executing a batch stopped.
+enum Stop {
+    Done,
+    Parked(Parking),
+    Script,
+}
+
+/// The reply to a client from afar when nobody chose to let it in.
+const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.";
+
+/// Finds commands and hashes of a batch's requests ahead; the number of requests.
+fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
+    batch.hints.clear();
+    for index in 0..batch.requests.len() {
+        let args = Args::over(&batch.buf, batch.requests.get(index));
+        let mut hint = Hint::default();
+        if let Some(id) = server.table.find(args.get(0)) {
+            let command = server.table.command(id);
+            hint.is_special = server.table.is_special(id);
+            if command.subcommands.is_empty() {
+                hint.command = id.index() as u16 + 1;
+                if args.count() > 1 && matches!(command.keys, [first, ..] if first.search == Search::Index(1))
+                {
+                    hint.hash = server.keyspace.hash(args.get(1)).0;
+                    hint.hashed = true;
+                }
+            }
+        }
+        batch.hints.push(hint);
+    }
+    batch.requests.len()
+}
+
+fn prefetch(server: &Server, batch: &Batch) {
+    let Some(client) = server.clients.get(Slot(batch.slot)) else { return };
+    let db = server.keyspace.db(DbIndex(client.db as usize));
+    let hashed = || batch.hints.iter().filter(|hint| hint.hashed).map(|hint| Hash(hint.hash));
+    hashed().for_each(|hash| db.prefetch_segment(hash));
+    hashed().for_each(|hash| db.prefetch_entry(hash));
+}
+
+impl Server {
+    /// Whether a client's batch goes on after a command.
+    fn may_go_on(&mut self, slot: Slot, reply_len: usize) -> bool {
+        let Some(client) = self.clients.get(slot) else { return false };
+        if client.is_closing() {
+            return false;
+        }
+        let class = output_class(client.class());
+        let limit = self.config.output_limit(class).hard_bytes;
+        if limit > 0 && (reply_len + client.unsent()) as u64 > limit {
+            self.cut_for_output(slot);
+            return false;
+        }
+        true
+    }
+
+    /// Whether a client's unread output is over its class's limits, now or for too long.
+    pub fn over_output_limit(&mut self, slot: Slot) -> bool {
+        let now_ms = self.time.now_ms();
+        let Some(client) = self.clients.get_mut(slot) else { return false };
+        let limit = self.config.output_limit(output_class(client.class()));
+        let unsent = client.unsent() as u64;
+        if limit.hard_bytes > 0 && unsent > limit.hard_bytes {
+            return true;
+        }
+        if limit.soft_bytes == 0 || unsent <= limit.soft_bytes {
+            client.soft_limit_since_ms = None;
+            return false;
+        }
+        let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
+        now_ms - since > limit.soft_seconds as i64 * 1000
+    }
+
+    /// Closes a client that does not read what it asked for.
+    pub fn cut_for_output(&mut self, slot: Slot) {
+        let now_ms = self.time.now_ms();
+        let Some(client) = self.clients.get(slot) else { return };
+        tracing::warn!(
+            "Client {} closed for overcoming of output buffer limits.",
+            client.describe(now_ms, None)
+        );
+        self.stats.output_buffer_disconnections += 1;
+        self.clients.close_now(slot);
+        if !self.clients.is_running(slot) {
+            self.free_client(slot);
+        }
+    }
+}
+
+fn output_class(class: ClientClass) -> crate::config::ClientClass {
+    match class {
+        ClientClass::Normal => crate::config::ClientClass::Normal,
+        ClientClass::Replica | ClientClass::Master => crate::config::ClientClass::Replica,
+        ClientClass::PubSub => crate::config::ClientClass::PubSub,
+    }
+}

@@ -1,0 +1,152 @@
+//! Who waits for which key, in order of arrival, and until when.
+
+use crate::session::{Parked, Session, Wait};
+use common::clients::{Clients, Slot};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use store::DbIndex;
+
+/// All blocked clients. A client's own part (its batch and what it waits for) is in its session.
+#[derive(Debug, Default)]
+pub struct Blocked {
+    by_key: HashMap<(DbIndex, Vec<u8>), VecDeque<Slot>>,
+    /// Keys that changed while somebody waits for them, in order, each once.
+    ready: VecDeque<(DbIndex, Vec<u8>)>,
+    deadlines: BTreeSet<(i64, Slot)>,
+    /// Clients that wait for replicas.
+    replicas: Vec<Slot>,
+    count: usize,
+}
+
+impl Blocked {
+    /// Number of blocked clients.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True when nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Number of keys that somebody waits for.
+    pub fn keys(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Number of clients that have a deadline.
+    pub fn timeouts(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// Registers a client and leaves its batch in its session.
+    pub fn park(&mut self, clients: &mut Clients<Session>, slot: Slot, parked: Box<Parked>) {
+        let Some(client) = clients.get_mut(slot) else { return };
+        match &parked.wait {
+            Wait::Keys { keys, .. } => {
+                for key in keys {
+                    let queue = self.by_key.entry(key.clone()).or_default();
+                    if !queue.contains(&slot) {
+                        queue.push_back(slot);
+                    }
+                }
+            }
+            Wait::Replicas { .. } => self.replicas.push(slot),
+        }
+        if let Some(deadline) = parked.deadline_ms {
+            self.deadlines.insert((deadline, slot));
+        }
+        if let Some(link) = client.link() {
+            link.set_parked(true);
+        }
+        client.ext.parked = Some(parked);
+        self.count += 1;
+    }
+
+    /// Takes a client's batch out and forgets that it waits.
+    pub fn unpark(&mut self, clients: &mut Clients<Session>, slot: Slot) -> Option<Box<Parked>> {
+        let client = clients.get_mut(slot)?;
+        let parked = client.ext.parked.take()?;
+        if let Some(link) = client.link() {
+            link.set_parked(false);
+        }
+        self.count -= 1;
+        self.unregister(slot, &parked);
+        Some(parked)
+    }
+
+    fn unregister(&mut self, slot: Slot, parked: &Parked) {
+        match &parked.wait {
+            Wait::Keys { keys, .. } => {
+                for key in keys {
+                    if let Some(queue) = self.by_key.get_mut(key) {
+                        queue.retain(|waiting| *waiting != slot);
+                        if queue.is_empty() {
+                            self.by_key.remove(key);
+                        }
+                    }
+                }
+            }
+            Wait::Replicas { .. } => self.replicas.retain(|waiting| *waiting != slot),
+        }
+        if let Some(deadline) = parked.deadline_ms {
+            self.deadlines.remove(&(deadline, slot));
+        }
+    }
+
+    /// Drops what a leaving client waits for.
+    pub fn forget(&mut self, clients: &mut Clients<Session>, slot: Slot) {
+        drop(self.unpark(clients, slot));
+    }
+
+    /// Notes that a key changed, if somebody waits for it.
+    #[inline]
+    pub fn signal(&mut self, db: DbIndex, key: &[u8]) {
+        if !self.by_key.is_empty() {
+            self.signal_waiting(db, key);
+        }
+    }
+
+    #[cold]
+    fn signal_waiting(&mut self, db: DbIndex, key: &[u8]) {
+        let place = (db, key.to_vec());
+        if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
+            self.ready.push_back(place);
+        }
+    }
+
+    /// Notes that all keys of a database changed (SWAPDB).
+    pub fn signal_database(&mut self, db: DbIndex) {
+        let keys: Vec<_> = self.by_key.keys().filter(|(at, _)| *at == db).cloned().collect();
+        for (db, key) in keys {
+            self.signal_waiting(db, &key);
+        }
+    }
+
+    /// Whether a key changed that somebody waits for.
+    #[inline]
+    pub fn any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The next changed key and those who wait for it, first come first.
+    pub fn next_ready(&mut self) -> Option<((DbIndex, Vec<u8>), Vec<Slot>)> {
+        let key = self.ready.pop_front()?;
+        let waiting = self.by_key.get(&key).map(|queue| queue.iter().copied().collect()).unwrap_or_default();
+        Some((key, waiting))
+    }
+
+    /// When the next client's time is up, Unix ms.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// A client whose time is up.
+    pub fn overdue(&self, now_ms: i64) -> Option<Slot> {
+        self.deadlines.first().filter(|(deadline, _)| *deadline <= now_ms).map(|(_, slot)| *slot)
+    }
+
+    /// Clients that wait for replicas.
+    pub fn waiting_for_replicas(&self) -> Vec<Slot> {
+        self.replicas.clone()
+    }
+}

@@ -1,0 +1,127 @@
+//! The guards in front of every command, in the order that clients can observe.
+
+use crate::context::Cx;
+use crate::server::Ochre;
+use common::clients::ReplyMode;
+use common::command::{Args, Command, CommandError, CommandId, Flags};
+use common::resp::Resp;
+
+/// Runs all guards.
+pub(super) fn guards(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &Command<Ochre>,
+    args: &Args<'_>,
+) -> Result<(), CommandError> {
+    protected(cx, command)?;
+    authenticated(cx, command)?;
+    allowed_in_multi(cx, command)?;
+    disk_is_well(cx, command)?;
+    enough_replicas(cx, command)?;
+    subscribed_mode(cx, id, command, args)?;
+    loading(cx, command)?;
+    busy_script(cx, command)?;
+    replica_keeps_out(cx, command)?;
+    debug_assert!(cx.reply.resp == Resp::V2 || cx.reply.resp == Resp::V3);
+    let _ = ReplyMode::On;
+    Ok(())
+}
+
+/// DEBUG and MODULE may be limited to this machine or switched off, before anything else can be learnt.
+fn protected(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if !command.flags.has(Flags::PROTECTED) {
+        return Ok(());
+    }
+    let slot = cx.slot;
+    let is_local = cx.server.clients.get(slot).and_then(|c| c.link()).is_none_or(|link| link.is_loopback());
+    if cx.server.config.enable_debug_command.allows(is_local) {
+        return Ok(());
+    }
+    Err("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.".into())
+}
+
+fn authenticated(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    let slot = cx.slot;
+    if command.flags.has(Flags::NO_AUTH)
+        || cx.server.clients.get(slot).is_some_and(|client| client.authenticated)
+    {
+        return Ok(());
+    }
+    Err(CommandError::NoAuth)
+}
+
+fn allowed_in_multi(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if command.flags.has(Flags::NO_MULTI) && cx.session().multi.is_some() {
+        return Err("ERR Command not allowed inside a transaction".into());
+    }
+    Ok(())
+}
+
+/// What a transaction's commands amount to is judged when EXEC comes.
+fn writes(cx: &mut Cx<'_>, command: &Command<Ochre>) -> bool {
+    command.flags.has(Flags::WRITE)
+        || command.name == "exec" && cx.session().multi.as_ref().is_some_and(|multi| multi.writes)
+}
+
+fn disk_is_well(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if cx.server.persistence.refuses_writes(&cx.server.config)
+        && (writes(cx, command) || command.name == "ping")
+    {
+        return Err("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into());
+    }
+    Ok(())
+}
+
+fn enough_replicas(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    let wanted = cx.server.config.min_replicas_to_write as usize;
+    if wanted == 0 || cx.server.config.min_replicas_max_lag == 0 || !writes(cx, command) {
+        return Ok(());
+    }
+    if cx.server.replication.good_replicas(&cx.server.clients, &cx.server.config, cx.server.time.now_ms())
+        < wanted
+    {
+        return Err("NOREPLICAS Not enough good replicas to write.".into());
+    }
+    Ok(())
+}
+
+/// In RESP2 a subscribed client can't tell replies from messages: only what pub/sub needs is served.
+fn subscribed_mode(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &Command<Ochre>,
+    _args: &Args<'_>,
+) -> Result<(), CommandError> {
+    if cx.reply.resp == Resp::V3 || command.flags.has(Flags::SUBSCRIBED) {
+        return Ok(());
+    }
+    let slot = cx.slot;
+    if cx.server.clients.get(slot).is_none_or(|client| client.subscriptions() == 0) {
+        return Ok(());
+    }
+    let name = cx.server.table.full_name(id);
+    Err(CommandError::Message(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+    )))
+}
+
+fn loading(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if cx.server.lifecycle.loading && !command.flags.has(Flags::LOADING) {
+        return Err("LOADING Redis is loading the dataset in memory".into());
+    }
+    Ok(())
+}
+
+fn busy_script(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if !cx.server.scripts.is_busy() || command.flags.has(Flags::ALLOW_BUSY) {
+        return Ok(());
+    }
+    Err("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.".into())
+}
+
+fn replica_keeps_out(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if command.flags.any(Flags::WRITE.and(Flags::READONLY)) && cx.session().replica.is_some() {
+        return Err("ERR Replica can't interact with the keyspace".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Running a command: its code, its statistics, its propagation.
+
+use super::{Flow, park};
+use crate::context::{Caller, Cx};
+use crate::replication::Propagate;
+use crate::server::Ochre;
+use common::command::{Args, Command, CommandError, CommandId, Outcome};
+
+/// Runs a command of a client that passed all guards, and all that follows from it at once.
+pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, args: &Args<'_>) -> Flow {
+    let slot = cx.slot;
+    if let Some(client) = cx.server.clients.get_mut(slot) {
+        client.last_command = Some(cx.server.table.full_name(id));
+    }
+    let outcome = perform(cx, id, command, args);
+    if cx.server.replication.commit() {
+        let offset = cx.server.replication.offset();
+        if let Some(client) = cx.server.clients.get_mut(slot) {
+            client.ext.written_offset = offset;
+        }
+    }
+    if cx.server.blocked.any_ready() {
+        park::serve_ready(cx.server, cx.host);
+    }
+    match outcome {
+        Some(Outcome::Block) => Flow::Park,
+        _ => Flow::Next,
+    }
+}
+
+/// Runs a command within EXEC or a script: what it propagates joins what they propagate.
+pub fn call_nested(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, args: &Args<'_>) {
+    perform(cx, id, command, args);
+}
+
+/// Runs the handler; `None` when it failed.
+fn perform(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &'static Command<Ochre>,
+    args: &Args<'_>,
+) -> Option<Outcome> {
+    let (mark, dirty) = (cx.reply.mark(), cx.server.dirty);
+    let outer = std::mem::replace(&mut cx.propagate, Propagate::AsIs);
+    let db = cx.db;
+    let mut args = args.clone();
+    let result = (command.run)(cx, &mut args);
+    let blocked = matches!(result, Ok(Outcome::Block));
+    let elapsed = cx.server.time.sample();
+    let stats = &mut cx.server.stats;
+    if !blocked {
+        stats.total_commands += 1;
+        let counts = &mut stats.commands[id.index()];
+        counts.calls += 1;
+        counts.nanoseconds += elapsed.as_nanos() as u64;
+        if cx.caller != Caller::Script {
+            counts.latency.record(elapsed);
+        }
+    }
+    let failed = match result {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => {
+            fail(cx, id, mark, &error);
+            Err(error)
+        }
+    };
+    let propagate = std::mem::replace(&mut cx.propagate, outer);
+    if cx.server.replication.is_active() {
+        propagate_call(cx, db, propagate, dirty, &args);
+    }
+    failed.ok()
+}
+
+#[cold]
+fn fail(cx: &mut Cx<'_>, id: CommandId, mark: common::resp::Mark, error: &CommandError) {
+    cx.reply.truncate(mark);
+    cx.reply.error(&error.wire());
+    cx.server.stats.commands[id.index()].failed += 1;
+    cx.server.stats.count_error(error);
+}
+
+fn propagate_call(cx: &mut Cx<'_>, db: store::DbIndex, propagate: Propagate, dirty: u64, args: &Args<'_>) {
+    let changed = cx.server.dirty != dirty;
+    match propagate {
+        Propagate::AsIs if !changed => {}
+        Propagate::Nothing => {}
+        Propagate::AsIs | Propagate::Forced => {
+            let words: Vec<&[u8]> = args.all().collect();
+            cx.server.replication.propagate(db, &words);
+        }
+        Propagate::Instead(commands) => {
+            for words in commands {
+                let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                cx.server.replication.propagate(db, &words);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! From a request to its command: guards, queueing, the call, what follows from it.
+
+mod admit;
+mod call;
+mod park;
+mod table;
+
+pub use call::{call, call_nested};
+pub use park::{Parking, park, serve_ready, unblock, wake_overdue, wake_replica_waits};
+pub use table::{command_table, is_script_runner};
+
+use crate::context::Cx;
+use crate::session::Queued;
+use common::clients::ReplyMode;
+use common::command::{Args, Command, CommandError, CommandId, Flags};
+use common::net::Hint;
+
+use crate::server::Ochre;
+
+/// What comes after a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next request.
+    Next,
+    /// The client waits, and with it the rest of its batch.
+    Park,
+}
+
+/// Runs one request of a client.
+pub fn process(cx: &mut Cx<'_>, args: &Args<'_>, hint: Hint) -> Flow {
+    let mark = cx.reply.mark();
+    let flow = match admit(cx, args, hint) {
+        Ok((id, command)) => run(cx, id, command, args, hint),
+        Err(error) => {
+            cx.server.stats.count_error(&error);
+            cx.reply.error(&error.wire());
+            Flow::Next
+        }
+    };
+    settle_reply_mode(cx, mark);
+    flow
+}
+
+/// CLIENT REPLY: takes back what must not be sent, then lets deferred pushes through.
+fn settle_reply_mode(cx: &mut Cx<'_>, mark: common::resp::Mark) {
+    let slot = cx.slot;
+    if let Some(client) = cx.server.clients.get_mut(slot)
+        && client.reply_mode != ReplyMode::On
+    {
+        match client.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => cx.reply.truncate(mark),
+            ReplyMode::SkipNext => client.reply_mode = ReplyMode::Skip,
+            ReplyMode::Skip => {
+                client.reply_mode = ReplyMode::On;
+                cx.reply.truncate(mark);
+            }
+        }
+    }
+    cx.server.clients.flush_deferred(slot, &mut cx.reply);
+}
+
+fn admit(
+    cx: &mut Cx<'_>,
+    args: &Args<'_>,
+    hint: Hint,
+) -> Result<(CommandId, &'static Command<Ochre>), CommandError> {
+    let resolved = match cx.server.table.by_hint(hint.command) {
+        Some(id) if cx.server.table.command(id).arity.accepts(args.count()) => Ok(id),
+        _ => cx.server.table.resolve(args),
+    };
+    let id = match resolved {
+        Ok(id) => id,
+        Err(error) => {
+            fail_transaction(cx);
+            return Err(error);
+        }
+    };
+    let command = cx.server.table.command(id);
+    if let Err(error) = admit::guards(cx, id, command, args) {
+        cx.server.stats.commands[id.index()].rejected += 1;
+        return Err(reject(cx, command, error));
+    }
+    Ok((id, command))
+}
+
+/// A refused command breaks the transaction that it was meant for; a refused EXEC says so.
+#[cold]
+fn reject(cx: &mut Cx<'_>, command: &'static Command<Ochre>, error: CommandError) -> CommandError {
+    if command.flags.has(Flags::UNQUEUED) && command.name == "exec" && cx.session().multi.is_some() {
+        let slot = cx.slot;
+        cx.session().multi = None;
+        crate::watch::unwatch_all(cx.server, slot);
+        let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+        let wire = error.wire();
+        // The reason is quoted without its code when that is the generic one.
+        text.extend_from_slice(wire.strip_prefix(b"ERR ").unwrap_or(&wire));
+        return CommandError::Raw(text);
+    }
+    fail_transaction(cx);
+    error
+}
+
+fn fail_transaction(cx: &mut Cx<'_>) {
+    if let Some(multi) = &mut cx.session().multi {
+        multi.failed = true;
+    }
+}
+
+fn run(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &'static Command<Ochre>,
+    args: &Args<'_>,
+    hint: Hint,
+) -> Flow {
+    if !command.flags.has(Flags::UNQUEUED) && cx.session().multi.is_some() {
+        queue(cx, id, command, args);
+        return Flow::Next;
+    }
+    cx.set_hint(hint.hashed.then(|| args.get(1)), hint);
+    call(cx, id, command, args)
+}
+
+fn queue(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>, args: &Args<'_>) {
+    let words = args.to_words();
+    let multi = cx.session().multi.as_mut().expect("a transaction is open");
+    if !multi.failed {
+        multi.bytes += words.iter().map(|word| word.len() + size_of::<Vec<u8>>()).sum::<usize>();
+        multi.runs_script |= command.flags.has(Flags::SCRIPT_RUNNER);
+        multi.writes |= command.flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE));
+        multi.needs_memory |= command.flags.has(Flags::DENYOOM);
+        multi.commands.push(Queued { id, words });
+    }
+    cx.reply.raw(b"+QUEUED\r\n");
+}

@@ -1,0 +1,133 @@
+//! Blocked clients: parking their batch, waking them, running their command again.
+
+use super::{Flow, call};
+use crate::context::Cx;
+use crate::scripting::ScriptHost;
+use crate::server::{Key, Server};
+use crate::session::{Parked, TimeoutReply, Wait};
+use common::clients::Slot;
+use common::command::Args;
+use common::net::Batch;
+use std::rc::Rc;
+use store::DbIndex;
+
+/// What a parked client waits for and until when.
+pub type Parking = (Wait, Option<i64>);
+
+/// Lets a client wait, its batch with it.
+pub fn park(server: &mut Server, slot: Slot, batch: Box<Batch>, (wait, deadline_ms): Parking) {
+    server.blocked.park(&mut server.clients, slot, Box::new(Parked { batch, wait, deadline_ms }));
+}
+
+/// Serves those who wait for keys that changed, first come first.
+///
+/// Their commands run here, between two commands of whoever made the change; the rest of their batches follows at
+/// the end of the turn.
+pub fn serve_ready(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
+    while let Some(((db, key), waiting)) = server.blocked.next_ready() {
+        for slot in waiting {
+            let hash = server.keyspace.hash(&key);
+            if server.find(db, Key { bytes: &key, hash }).is_none() {
+                break;
+            }
+            retry(server, host, slot, db);
+        }
+        server.replication.commit();
+    }
+}
+
+/// Runs a blocked client's command again.
+fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbIndex) {
+    let Some(parked) = server.clients.get_mut(slot).and_then(|client| client.ext.parked.take()) else {
+        return;
+    };
+    let args = Args::over(&parked.batch.buf, parked.batch.requests.get(parked.batch.next));
+    let resolved = server.table.resolve(&args);
+    let mut cx = Cx::begin(server, host, slot);
+    cx.db = db;
+    cx.resumed = Some(parked.deadline_ms);
+    let flow = match resolved {
+        Ok(id) => {
+            let command = cx.server.table.command(id);
+            call(&mut cx, id, command, &args)
+        }
+        Err(error) => {
+            cx.reply.error(&error.wire());
+            Flow::Next
+        }
+    };
+    cx.finish();
+    if let Some(client) = server.clients.get_mut(slot) {
+        client.ext.parked = Some(parked);
+    }
+    if flow == Flow::Next {
+        release(server, slot);
+    }
+}
+
+/// Ends a client's wait, whose reply is written: the turn goes on with its batch.
+fn release(server: &mut Server, slot: Slot) {
+    let Some(parked) = server.blocked.unpark(&mut server.clients, slot) else { return };
+    let mut batch = parked.batch;
+    batch.next += 1;
+    server.resumed.push_back((slot, batch));
+    server.clients.mark(slot);
+}
+
+/// CLIENT UNBLOCK: ends a wait as by its timeout, or with an error.
+pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
+    let Some(client) = server.clients.get_mut(slot) else { return false };
+    if client.ext.parked.is_none() {
+        return false;
+    }
+    if with_error {
+        client.output.error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
+        release(server, slot);
+    } else {
+        time_out(server, slot);
+    }
+    true
+}
+
+/// Ends the waits whose time is up.
+pub fn wake_overdue(server: &mut Server) {
+    let now_ms = server.time.now_ms();
+    while let Some(slot) = server.blocked.overdue(now_ms) {
+        time_out(server, slot);
+    }
+}
+
+fn time_out(server: &mut Server, slot: Slot) {
+    let acknowledged = |server: &Server, offset| server.replication.acknowledged(&server.clients, offset);
+    let Some(parked) = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref()) else {
+        return;
+    };
+    let reply = match parked.wait {
+        Wait::Keys { on_timeout, .. } => Err(on_timeout),
+        Wait::Replicas { offset, .. } => Ok(acknowledged(server, offset)),
+    };
+    let Some(client) = server.clients.get_mut(slot) else { return };
+    match reply {
+        Err(TimeoutReply::NullArray) => client.output.null_array(),
+        Err(TimeoutReply::Null) => client.output.null(),
+        Ok(replicas) => client.output.integer(replicas as i64),
+    }
+    release(server, slot);
+}
+
+/// Ends the waits for replicas that have acknowledged enough.
+pub fn wake_replica_waits(server: &mut Server) {
+    for slot in server.blocked.waiting_for_replicas() {
+        let Some(parked) = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref()) else {
+            continue;
+        };
+        let Wait::Replicas { offset, count } = parked.wait else { continue };
+        let replicas = server.replication.acknowledged(&server.clients, offset) as i64;
+        if replicas >= count
+            && let Some(client) = server.clients.get_mut(slot)
+        {
+            client.output.integer(replicas);
+            release(server, slot);
+        }
+    }
+}

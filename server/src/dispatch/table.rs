@@ -1,0 +1,41 @@
+//! The families of commands, listed by hand.
+
+use crate::commands;
+use crate::server::{Ochre, Server};
+use common::clients::Slot;
+use common::command::{Args, Flags, Table};
+
+/// Builds the table; a module would add a slice the same way.
+pub fn command_table() -> Table<Ochre> {
+    Table::new(&[
+        common::clients::connection_commands(),
+        common::command::command_commands(),
+        common::pubsub::pubsub_commands(),
+        commands::connection::COMMANDS,
+        commands::generic::COMMANDS,
+        commands::string::COMMANDS,
+        commands::list::COMMANDS,
+        commands::transactions::COMMANDS,
+        commands::scripting::COMMANDS,
+        commands::replication::COMMANDS,
+        commands::server::COMMANDS,
+    ])
+}
+
+/// Whether a request may run a script, so that it has to run on a coroutine.
+pub fn is_script_runner(server: &Server, slot: Slot, args: &Args<'_>) -> bool {
+    let Some(id) = server.table.find(args.get(0)) else { return false };
+    let flags = server.table.command(id).flags;
+    let Some(multi) = server.clients.get(slot).and_then(|client| client.ext.multi.as_deref()) else {
+        return flags.has(Flags::SCRIPT_RUNNER);
+    };
+    multi.runs_script && server.table.command(id).name == "exec"
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_table_holds_together() {
+        common::command::check_table(&super::command_table());
+    }
+}

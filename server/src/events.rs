@@ -1,0 +1,40 @@
+//! Keyspace events: what happened to a key, by class.
+
+/// An event and its class (a bit of `notify-keyspace-events`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The class's bit, as in [`crate::config::NotifyFlags`].
+    pub class: u16,
+    /// The name that subscribers see.
+    pub name: &'static str,
+}
+
+const GENERIC: u16 = 1 << 2;
+const STRING: u16 = 1 << 3;
+const LIST: u16 = 1 << 4;
+const EXPIRED: u16 = 1 << 8;
+
+const NEW: u16 = 1 << 14;
+
+const fn event(class: u16, name: &'static str) -> Event {
+    Event { class, name }
+}
+
+#[allow(missing_docs)]
+impl Event {
+    pub const DEL: Self = event(GENERIC, "del");
+    pub const EXPIRE: Self = event(GENERIC, "expire");
+    pub const PERSIST: Self = event(GENERIC, "persist");
+    pub const EXPIRED: Self = event(EXPIRED, "expired");
+    pub const NEW: Self = event(NEW, "new");
+    pub const SET: Self = event(STRING, "set");
+    pub const APPEND: Self = event(STRING, "append");
+    pub const SETRANGE: Self = event(STRING, "setrange");
+    pub const INCRBY: Self = event(STRING, "incrby");
+    pub const DECRBY: Self = event(STRING, "decrby");
+    pub const INCRBYFLOAT: Self = event(STRING, "incrbyfloat");
+    pub const LPUSH: Self = event(LIST, "lpush");
+    pub const RPUSH: Self = event(LIST, "rpush");
+    pub const LPOP: Self = event(LIST, "lpop");
+    pub const RPOP: Self = event(LIST, "rpop");
+}

@@ -1,0 +1,78 @@
+//! Facts about the process, and its end.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// How to shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// Save first: always, never, or as save points are configured (`None`).
+    pub save: Option<bool>,
+    /// Don't wait for replicas.
+    pub now: bool,
+    /// Go even if saving fails.
+    pub force: bool,
+}
+
+/// The process.
+#[derive(Debug)]
+pub struct Lifecycle {
+    /// When it started.
+    pub started: Instant,
+    /// Unix ms when it started.
+    pub started_ms: i64,
+    /// 40 hexadecimal digits that name this run.
+    pub run_id: String,
+    /// The data set is being loaded.
+    pub loading: bool,
+    /// A wish to shut down that the actor carries out at the end of the turn.
+    pub shutdown: Option<Shutdown>,
+    /// The configuration file, absolute.
+    pub config_file: Option<PathBuf>,
+    /// The executable.
+    pub executable: PathBuf,
+    /// Ports in use: plain and TLS.
+    pub ports: (u16, u16),
+}
+
+impl Lifecycle {
+    /// A process that starts now.
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            started_ms: common::clock::now_ms(),
+            run_id: random_hex(),
+            loading: false,
+            shutdown: None,
+            config_file: None,
+            executable: std::env::current_exe().unwrap_or_default(),
+            ports: (0, 0),
+        }
+    }
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// 40 random hexadecimal digits: run ids and replication ids.
+pub fn random_hex() -> String {
+    let mut bytes = [0; 20];
+    fill_random(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Random bytes from the kernel.
+///
+/// # Panics
+/// When the kernel has none to give: nothing safe can be done then.
+pub fn fill_random(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        let rest = &mut bytes[filled..];
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())
+            .expect("the kernel gives random bytes");
+    }
+}

@@ -1,0 +1,257 @@
+//! The server's state: everything that lives longer than a command, owned by the actor.
+//!
+//! Handlers reach it through [`crate::context::Cx`] only. It is `Send` as a whole, so that it can be handed to
+//! whoever runs next: a script's coroutine today, another thread one day.
+
+use crate::apply::Outside;
+use crate::blocked::Blocked;
+use crate::config::{Config, NotifyFlags};
+use crate::events::Event;
+use crate::lifecycle::Lifecycle;
+use crate::persistence::Persistence;
+use crate::replication::Replication;
+use crate::scripting::Scripts;
+use crate::session::Session;
+use crate::stats::Stats;
+use crate::time::Time;
+use crate::watch::Watches;
+use common::clients::{Clients, Slot};
+use common::command::{Daemon, Table};
+use common::net::{Batch, Mailbox};
+use common::pubsub::PubSub;
+use std::collections::VecDeque;
+use store::{DbIndex, Entry, Garbage, Hash, Keyspace};
+
+/// The daemon as the command type sees it.
+pub struct Ochre;
+
+impl Daemon for Ochre {
+    type Cx<'a> = crate::context::Cx<'a>;
+}
+
+/// A key and its hash, which is computed once per command.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// Its name.
+    pub bytes: &'k [u8],
+    /// Where it lives.
+    pub hash: Hash,
+}
+
+/// What helpers of the actor report.
+#[derive(Debug)]
+pub enum Internal {
+    /// The snapshot's writer.
+    Snapshot(crate::persistence::Report),
+}
+
+/// All state.
+pub struct Server {
+    /// Directives in force.
+    pub config: Config,
+    /// Every database.
+    pub keyspace: Keyspace,
+    /// Every client.
+    pub clients: Clients<Session>,
+    /// Every subscription.
+    pub pubsub: PubSub,
+    /// Every command.
+    pub table: &'static Table<Ochre>,
+    /// Counters for INFO.
+    pub stats: Stats,
+    /// Who watches which key.
+    pub watches: Watches,
+    /// Who waits for which key.
+    pub blocked: Blocked,
+    /// Batches whose client is no longer blocked; the turn goes on with them.
+    pub resumed: VecDeque<(Slot, Box<Batch>)>,
+    /// The stream of changes and who gets it.
+    pub replication: Replication,
+    /// Snapshots and what they are for.
+    pub persistence: Persistence,
+    /// Cached scripts, and the one that runs.
+    pub scripts: Scripts,
+    /// The clock, sampled once per command.
+    pub time: Time,
+    /// Start, shutdown and facts about the process.
+    pub lifecycle: Lifecycle,
+    /// Changes to the keyspace since the start; a command that leaves it as it was changed nothing.
+    pub dirty: u64,
+    /// Whether keys past their expiry are searched for (DEBUG SET-ACTIVE-EXPIRE).
+    pub active_expire: bool,
+    /// List elements of at least so many bytes get a node of their own; 0 = the rule (DEBUG
+    /// QUICKLIST-PACKED-THRESHOLD).
+    pub packed_threshold: usize,
+    /// What the configuration reaches outside of the actor.
+    pub outside: Outside,
+    /// Where helpers of the actor (writers, loaders) leave their results.
+    pub internal: Mailbox<Internal>,
+    /// Values to free elsewhere.
+    pub garbage: crate::lazyfree::LazyFree,
+}
+
+impl Server {
+    /// An empty server.
+    pub fn new(config: Config, table: &'static Table<Ochre>, seed: [u64; 2]) -> Self {
+        Self {
+            keyspace: Keyspace::new(config.databases as usize, seed),
+            clients: Clients::default(),
+            pubsub: PubSub::default(),
+            stats: Stats::new(table.len()),
+            table,
+            watches: Watches::default(),
+            blocked: Blocked::default(),
+            resumed: VecDeque::new(),
+            replication: Replication::default(),
+            persistence: Persistence::new(&config),
+            scripts: Scripts::default(),
+            time: Time::new(),
+            lifecycle: Lifecycle::new(),
+            dirty: 0,
+            active_expire: true,
+            packed_threshold: 0,
+            outside: Outside::default(),
+            internal: Mailbox::default(),
+            garbage: crate::lazyfree::LazyFree::default(),
+            config,
+        }
+    }
+
+    /// Stands in for the real server while that is lent to a script.
+    pub fn vacant(table: &'static Table<Ochre>) -> Self {
+        let mut config = Config::default();
+        config.databases = 1;
+        Self::new(config, table, [0; 2])
+    }
+
+    /// The entry of a key that is alive; one past its expiry is deleted on the way.
+    #[inline]
+    pub fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        let due = self.keyspace.db(db).get(key.hash, key.bytes)?.expire();
+        if due.is_some_and(|at| at <= self.time.now_ms()) {
+            self.expire(db, key);
+            return None;
+        }
+        self.keyspace.db(db).get(key.hash, key.bytes)
+    }
+
+    /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
+    #[inline]
+    pub fn read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        let clock = self.time.access_clock();
+        let due = self.keyspace.db(db).get(key.hash, key.bytes).map(|entry| entry.expire());
+        match due {
+            Some(at) if at.is_none_or(|at| at > self.time.now_ms()) => {
+                self.stats.keyspace_hits += 1;
+                let entry = self.keyspace.db(db).get(key.hash, key.bytes)?;
+                entry.touch(clock);
+                Some(entry)
+            }
+            found => {
+                self.stats.keyspace_misses += 1;
+                if found.is_some() {
+                    self.expire(db, key);
+                }
+                None
+            }
+        }
+    }
+
+    /// Deletes a key whose time is up, and lets replicas do so.
+    #[cold]
+    pub fn expire(&mut self, db: DbIndex, key: Key<'_>) {
+        let Some(removed) = self.keyspace.db_mut(db).remove(key.hash, key.bytes) else { return };
+        self.garbage.release(removed.into_garbage(), self.config.lazyfree_lazy_expire);
+        self.stats.expired_keys += 1;
+        self.dirty += 1;
+        let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
+        self.replication.propagate(db, &[verb, key.bytes]);
+        self.watches.touch_expired(&mut self.clients, db, key.bytes);
+        self.notify(db, key.bytes, Event::EXPIRED);
+    }
+
+    /// Deletes a key; true when it was there. Announcing it is the caller's part.
+    pub fn remove(&mut self, db: DbIndex, key: Key<'_>, lazily: bool) -> bool {
+        match self.keyspace.db_mut(db).remove(key.hash, key.bytes) {
+            None => false,
+            Some(removed) => {
+                self.garbage.release(removed.into_garbage(), lazily);
+                true
+            }
+        }
+    }
+
+    /// Takes a helper's report.
+    pub fn receive(&mut self, message: Internal) {
+        match message {
+            Internal::Snapshot(report) => crate::persistence::receive(self, report),
+        }
+    }
+
+    /// Frees an overwritten value.
+    pub fn discard(&self, garbage: Option<Garbage>) {
+        if let Some(garbage) = garbage {
+            self.garbage.release(garbage, self.config.lazyfree_lazy_server_del);
+        }
+    }
+
+    /// Says that `changes` changes were made to a key: WATCH, blocked clients, keyspace events, the dirty count.
+    #[inline]
+    pub fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, changes: u64) {
+        self.dirty += changes;
+        self.watches.touch(&mut self.clients, db, key);
+        self.blocked.signal(db, key);
+        self.notify(db, key, event);
+    }
+
+    /// Publishes a keyspace event if its class is wanted.
+    #[inline]
+    pub fn notify(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        let flags = self.config.notify_keyspace_events.0;
+        if flags & event.class != 0 {
+            self.publish_event(db, key, event, flags);
+        }
+    }
+
+    #[cold]
+    fn publish_event(&mut self, db: DbIndex, key: &[u8], event: Event, flags: u16) {
+        if flags & NotifyFlags::KEYSPACE != 0 {
+            let channel = [format!("__keyspace@{}__:", db.0).as_bytes(), key].concat();
+            self.pubsub.publish(&mut self.clients, &channel, event.name.as_bytes());
+        }
+        if flags & NotifyFlags::KEYEVENT != 0 {
+            let channel = format!("__keyevent@{}__:{}", db.0, event.name);
+            self.pubsub.publish(&mut self.clients, channel.as_bytes(), key);
+        }
+    }
+
+    /// Announces a key that did not exist before.
+    pub fn notify_new(&mut self, db: DbIndex, key: &[u8]) {
+        self.notify(db, key, Event::NEW);
+    }
+
+    /// Frees everything that hangs on a client, and the client.
+    pub fn free_client(&mut self, slot: Slot) {
+        crate::watch::unwatch_all(self, slot);
+        self.blocked.forget(&mut self.clients, slot);
+        self.resumed.retain(|(waiting, _)| *waiting != slot);
+        if let Some(client) = self.clients.get_mut(slot) {
+            for name in std::mem::take(&mut client.channels) {
+                self.pubsub.unsubscribe(common::pubsub::Target::Channel, &name, slot);
+            }
+        }
+        if let Some(client) = self.clients.get_mut(slot) {
+            for name in std::mem::take(&mut client.patterns) {
+                self.pubsub.unsubscribe(common::pubsub::Target::Pattern, &name, slot);
+            }
+        }
+        self.replication.forget(&mut self.clients, slot);
+        self.clients.remove(slot);
+    }
+}
+
+/// The state can be handed to another thread.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Server>();
+};

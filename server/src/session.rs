@@ -1,0 +1,131 @@
+//! What the server keeps per client beyond the registry's part.
+
+use common::clients::{ClientClass, Extension};
+use common::command::CommandId;
+use common::net::Batch;
+use store::DbIndex;
+
+/// A command queued by MULTI.
+#[derive(Debug)]
+pub struct Queued {
+    /// Which one.
+    pub id: CommandId,
+    /// Its words.
+    pub words: Vec<Vec<u8>>,
+}
+
+/// An open transaction.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// What EXEC will run.
+    pub commands: Vec<Queued>,
+    /// Bytes held by their words.
+    pub bytes: usize,
+    /// A command was refused while queueing: EXEC aborts.
+    pub failed: bool,
+    /// One of the commands may run a script: EXEC then runs on a coroutine.
+    pub runs_script: bool,
+    /// One of the commands writes.
+    pub writes: bool,
+    /// One of the commands may use more memory.
+    pub needs_memory: bool,
+}
+
+/// A key that WATCH looks after.
+#[derive(Debug)]
+pub struct Watch {
+    /// Its database.
+    pub db: DbIndex,
+    /// Its name.
+    pub key: Vec<u8>,
+    /// It was past its expiry, though not deleted, when it was watched: its deletion is then no change.
+    pub expired: bool,
+}
+
+/// What a blocked client is told when its time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeoutReply {
+    /// `*-1`
+    NullArray,
+    /// `$-1`
+    Null,
+}
+
+/// What a blocked client waits for.
+#[derive(Debug)]
+pub enum Wait {
+    /// One of these keys gets elements.
+    Keys {
+        /// In the order in which the command named them.
+        keys: Vec<(DbIndex, Vec<u8>)>,
+        /// What to say when the time is up.
+        on_timeout: TimeoutReply,
+    },
+    /// Replicas acknowledge an offset of the replication stream.
+    Replicas {
+        /// The offset.
+        offset: i64,
+        /// How many replicas.
+        count: i64,
+    },
+}
+
+/// A batch that waits with its client.
+#[derive(Debug)]
+pub struct Parked {
+    /// The rest of the batch; its next request is the blocking one.
+    pub batch: Box<Batch>,
+    /// What for.
+    pub wait: Wait,
+    /// Unix ms when to give up; `None` = never.
+    pub deadline_ms: Option<i64>,
+}
+
+/// The server's part of a client.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// The open transaction.
+    pub multi: Option<Box<Multi>>,
+    /// Watched keys.
+    pub watches: Vec<Watch>,
+    /// A watched key changed: EXEC will not run.
+    pub watch_broken: bool,
+    /// The batch that waits.
+    pub parked: Option<Box<Parked>>,
+    /// Offset of the replication stream behind the client's last write, for WAIT.
+    pub written_offset: i64,
+    /// Present when the client is a replica that we feed.
+    pub replica: Option<Box<crate::replication::Replica>>,
+}
+
+impl Extension for Session {
+    fn queued(&self) -> i64 {
+        self.multi.as_ref().map_or(-1, |multi| multi.commands.len() as i64)
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |multi| multi.bytes)
+    }
+
+    fn watched(&self) -> usize {
+        self.watches.len()
+    }
+
+    fn flags(&self, out: &mut String) {
+        let letters = [
+            (self.replica.is_some(), 'S'),
+            (self.multi.is_some(), 'x'),
+            (self.parked.is_some(), 'b'),
+            (self.watch_broken, 'd'),
+        ];
+        out.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
+    }
+
+    fn is_blocked(&self) -> bool {
+        self.parked.is_some()
+    }
+
+    fn replication_class(&self) -> Option<ClientClass> {
+        self.replica.as_ref().map(|_| ClientClass::Replica)
+    }
+}

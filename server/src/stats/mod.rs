@@ -1,0 +1,127 @@
+//! Counters for INFO and its kin.
+
+mod latency;
+
+pub use latency::LatencyHistogram;
+
+use common::command::CommandError;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Distinct error codes counted; a script that invents codes must not fill memory. As in Redis.
+const MAX_ERROR_CODES: usize = 128;
+
+/// Counts of one command.
+#[derive(Clone, Debug, Default)]
+pub struct CommandStats {
+    /// Times it ran.
+    pub calls: u64,
+    /// Time it ran, nanoseconds.
+    pub nanoseconds: u64,
+    /// Times a guard refused it.
+    pub rejected: u64,
+    /// Times it ran and failed.
+    pub failed: u64,
+    /// How long its calls took.
+    pub latency: LatencyHistogram,
+}
+
+/// All counters. Those without a comment are the INFO field of that name.
+#[derive(Debug, Default)]
+#[allow(missing_docs)]
+pub struct Stats {
+    pub connections: u64,
+    pub rejected_connections: u64,
+    pub total_commands: u64,
+    pub keyspace_hits: u64,
+    pub keyspace_misses: u64,
+    pub expired_keys: u64,
+    pub expired_time_cap_reached: u64,
+    pub protocol_errors: u64,
+    pub query_buffer_disconnections: u64,
+    pub output_buffer_disconnections: u64,
+    pub total_error_replies: u64,
+    pub acl_access_denied_auth: u64,
+    pub sync_full: u64,
+    pub sync_partial_ok: u64,
+    pub sync_partial_err: u64,
+    pub peak_memory: u64,
+    /// Commands per second over the last samples.
+    pub rate: Rate,
+    /// Longest turn of the actor, microseconds.
+    pub longest_turn_us: u64,
+    /// Turns taken.
+    pub turns: u64,
+    /// By [`common::command::CommandId::index`].
+    pub commands: Vec<CommandStats>,
+    /// By error code.
+    pub errors: BTreeMap<String, u64>,
+    pub errors_overflowed: bool,
+}
+
+/// Samples kept for a rate.
+const RATE_SAMPLES: usize = 16;
+
+/// A rate over the last second and a half.
+#[derive(Debug, Default)]
+pub struct Rate {
+    samples: [u64; RATE_SAMPLES],
+    next: usize,
+    last: (i64, u64),
+}
+
+impl Rate {
+    /// Takes the counter's value at `now_ms`.
+    pub fn sample(&mut self, now_ms: i64, count: u64) {
+        let (then, before) = self.last;
+        let elapsed = (now_ms - then).max(1) as u64;
+        if then != 0 {
+            self.samples[self.next] = count.saturating_sub(before) * 1000 / elapsed;
+            self.next = (self.next + 1) % RATE_SAMPLES;
+        }
+        self.last = (now_ms, count);
+    }
+
+    /// Per second.
+    pub fn per_second(&self) -> u64 {
+        self.samples.iter().sum::<u64>() / RATE_SAMPLES as u64
+    }
+}
+
+impl Stats {
+    /// Counters for `commands` commands.
+    pub fn new(commands: usize) -> Self {
+        Self { commands: vec![CommandStats::default(); commands], ..Self::default() }
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        *self = Self::new(self.commands.len());
+    }
+
+    /// Counts an error reply by its code.
+    #[cold]
+    pub fn count_error(&mut self, error: &CommandError) {
+        self.total_error_replies += 1;
+        if self.errors_overflowed {
+            return;
+        }
+        let code = error.code();
+        if self.errors.len() >= MAX_ERROR_CODES && !self.errors.contains_key(&code) {
+            self.errors.clear();
+            self.errors_overflowed = true;
+            tracing::warn!(
+                "Errorstats stopped adding new errors because the number of errors reached the limit ({MAX_ERROR_CODES})."
+            );
+            return;
+        }
+        *self.errors.entry(code).or_default() += 1;
+    }
+
+    /// Takes note of how long a turn lasted.
+    #[inline]
+    pub fn note_turn(&mut self, lasted: Duration) {
+        self.turns += 1;
+        self.longest_turn_us = self.longest_turn_us.max(lasted.as_micros() as u64);
+    }
+}

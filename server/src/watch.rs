@@ -1,0 +1,107 @@
+//! WATCH: who looks after which key.
+
+use crate::server::{Key, Server};
+use crate::session::{Session, Watch};
+use common::clients::{Clients, Slot};
+use std::collections::HashMap;
+use store::DbIndex;
+
+/// Watched keys and their watchers.
+#[derive(Debug, Default)]
+pub struct Watches {
+    by_key: HashMap<(DbIndex, Vec<u8>), Vec<Slot>>,
+}
+
+impl Watches {
+    /// Breaks the watch of everyone who looks after this key.
+    #[inline]
+    pub fn touch(&self, clients: &mut Clients<Session>, db: DbIndex, key: &[u8]) {
+        if !self.by_key.is_empty() {
+            self.break_watches(clients, db, key, false);
+        }
+    }
+
+    /// As [`Self::touch`] for a key deleted because its time was up: whoever watched it in that state saw it missing
+    /// then as now.
+    pub fn touch_expired(&self, clients: &mut Clients<Session>, db: DbIndex, key: &[u8]) {
+        if !self.by_key.is_empty() {
+            self.break_watches(clients, db, key, true);
+        }
+    }
+
+    #[cold]
+    fn break_watches(&self, clients: &mut Clients<Session>, db: DbIndex, key: &[u8], expired: bool) {
+        let Some(watchers) = self.by_key.get(&(db, key.to_vec())) else { return };
+        for &slot in watchers {
+            let Some(client) = clients.get_mut(slot) else { continue };
+            let mine = client.ext.watches.iter_mut().find(|watch| watch.db == db && watch.key == key);
+            match mine {
+                Some(watch) if expired && watch.expired => watch.expired = false,
+                _ => client.ext.watch_broken = true,
+            }
+        }
+    }
+
+    /// Breaks the watches on all keys of a database that exist or existed: FLUSHDB, SWAPDB. `exists` tells which
+    /// keys are there before, and after if the database is replaced.
+    pub fn touch_all(&self, clients: &mut Clients<Session>, db: DbIndex, exists: impl Fn(&[u8]) -> bool) {
+        for ((at, key), watchers) in &self.by_key {
+            if *at == db && exists(key) {
+                for &slot in watchers {
+                    let Some(client) = clients.get_mut(slot) else { continue };
+                    let mine = client.ext.watches.iter().find(|watch| watch.db == db && watch.key == *key);
+                    if mine.is_none_or(|watch| !watch.expired) {
+                        client.ext.watch_broken = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Number of keys watched.
+    pub fn keys(&self) -> usize {
+        self.by_key.len()
+    }
+}
+
+/// Looks after a key for a client.
+pub fn watch(server: &mut Server, slot: Slot, db: DbIndex, key: Key<'_>) {
+    let now_ms = server.time.now_ms();
+    let expire = server.keyspace.db(db).get(key.hash, key.bytes).and_then(|entry| entry.expire());
+    let Some(client) = server.clients.get_mut(slot) else { return };
+    if client.ext.watches.iter().any(|watch| watch.db == db && watch.key == key.bytes) {
+        return;
+    }
+    let expired = expire.is_some_and(|at| at <= now_ms);
+    client.ext.watches.push(Watch { db, key: key.bytes.to_vec(), expired });
+    server.watches.by_key.entry((db, key.bytes.to_vec())).or_default().push(slot);
+}
+
+/// Ends all watches of a client.
+pub fn unwatch_all(server: &mut Server, slot: Slot) {
+    let Some(client) = server.clients.get_mut(slot) else { return };
+    client.ext.watch_broken = false;
+    for Watch { db, key, .. } in std::mem::take(&mut client.ext.watches) {
+        let place = (db, key);
+        if let Some(watchers) = server.watches.by_key.get_mut(&place) {
+            watchers.retain(|watcher| *watcher != slot);
+            if watchers.is_empty() {
+                server.watches.by_key.remove(&place);
+            }
+        }
+    }
+}
+
+/// Whether EXEC of this client must not run: a watch broke, or a watched key's time is up by now.
+pub fn is_broken(server: &mut Server, slot: Slot) -> bool {
+    let now_ms = server.time.now_ms();
+    let Some(client) = server.clients.get(slot) else { return true };
+    if client.ext.watch_broken {
+        return true;
+    }
+    client.ext.watches.iter().any(|watch| {
+        let hash = server.keyspace.hash(&watch.key);
+        let expire = server.keyspace.db(watch.db).get(hash, &watch.key).and_then(|entry| entry.expire());
+        !watch.expired && expire.is_some_and(|at| at <= now_ms)
+    })
+}

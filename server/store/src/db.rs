@@ -1,0 +1,523 @@
+//! One database: entries by key, the number of those with an expiry, and the part that a running snapshot has in it.
+//!
+//! Every change goes through here, so that the three things that belong to a change cannot be forgotten: a running
+//! snapshot gets the entry as it was, the expiry count stays right, and the segment learns of an earlier expiry.
+
+use crate::entry::Entry;
+use crate::hash::{Hash, Seed};
+use crate::list::List;
+use crate::raw::directory::NEVER;
+use crate::raw::entry::{BigValue, EntryBox};
+use crate::raw::item::Item;
+use crate::snapshot::{DbSnapshot, SnapshotSink, Walk};
+use crate::table::{At, Table};
+use crate::value::{Kind, NewValue, SharedBytes, Value};
+
+/// Start of the coarse expiry clock, unix ms: 2020-01-01. In units of 256 ms it reaches into 2054.
+const TICK_EPOCH_MS: i64 = 1_577_836_800_000;
+/// A tick's length as a power of two, ms.
+const TICK_BITS: u32 = 8;
+
+/// The coarse clock's reading at a unix time; times outside of its range count as its ends, which only makes a
+/// segment be looked at too early.
+fn tick(unix_ms: i64) -> u32 {
+    let ticks = unix_ms.saturating_sub(TICK_EPOCH_MS) >> TICK_BITS;
+    ticks.clamp(0, i64::from(NEVER - 1)) as u32
+}
+
+/// What becomes of a key's expiry when its value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expire {
+    /// It stays as it is; a new key has none.
+    Keep,
+    /// The key has none afterwards.
+    None,
+    /// The key expires at this unix time, ms.
+    At(i64),
+}
+
+/// One numbered database.
+pub struct Db {
+    table: Table<EntryBox>,
+    /// Entries with an expiry.
+    expires: usize,
+    /// The stamp that new entries get.
+    stamp: u8,
+    /// The access bits that new entries get.
+    access: u32,
+    snapshot: Option<Box<DbSnapshot>>,
+    /// Where the walk for expired keys goes on.
+    due_from: u64,
+    /// The walk that gives entries of aborted snapshots the present stamp.
+    restamp: Walk,
+}
+
+impl Db {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Self {
+            table: Table::new(seed),
+            expires: 0,
+            stamp: 0,
+            access: 0,
+            snapshot: None,
+            due_from: 0,
+            restamp: Walk::Done,
+        }
+    }
+
+    /// Number of keys, expired ones that nobody removed yet among them.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// No keys.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Number of keys that have an expiry.
+    #[inline]
+    pub fn expires(&self) -> usize {
+        self.expires
+    }
+
+    /// The access bits that new entries get from now on (the lower 24).
+    pub fn set_new_access(&mut self, access: u32) {
+        self.access = access;
+    }
+
+    /// Starts to fetch the directory slot of `hash`: the first of three stages for a batch of requests, each to be run
+    /// over the whole batch before the next.
+    #[inline]
+    pub fn prefetch_slot(&self, hash: Hash) {
+        self.table.prefetch_slot(hash);
+    }
+
+    /// Starts to fetch the line of `hash`: the second stage.
+    #[inline]
+    pub fn prefetch_segment(&self, hash: Hash) {
+        self.table.prefetch_segment(hash);
+    }
+
+    /// Starts to fetch the entry that `hash` will probably find: the third stage.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: Hash) {
+        self.table.prefetch_item(hash);
+    }
+
+    // --- reading -----------------------------------------------------------------------------------------------------
+
+    /// The entry of `key`, expired or not.
+    #[inline]
+    pub fn get(&self, hash: Hash, key: &[u8]) -> Option<Entry<'_>> {
+        self.table.get(hash, key).map(Entry)
+    }
+
+    /// Whether there is an entry for `key`, expired or not.
+    #[inline]
+    pub fn contains(&self, hash: Hash, key: &[u8]) -> bool {
+        self.table.get(hash, key).is_some()
+    }
+
+    /// Sets the access bits of a key; false when there is none. Not a change. (With an [`Entry`] at hand its own
+    /// `touch` saves the search.)
+    pub fn touch(&mut self, hash: Hash, key: &[u8], access: u32) -> bool {
+        self.get(hash, key).is_some_and(|entry| {
+            entry.touch(access);
+            true
+        })
+    }
+
+    /// Emits entries in hash order from `cursor` on, about `count` of them, and returns the next cursor; 0 starts and
+    /// ends a walk. Every key that is there throughout a walk is emitted exactly once. Cursors stay below 2^48.
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut emit: impl FnMut(Entry<'a>)) -> u64 {
+        self.table.scan(cursor, count, |entry| emit(Entry(entry)))
+    }
+
+    /// All entries, in no order that means anything. O(n).
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> + '_ {
+        self.table.iter().map(Entry)
+    }
+
+    /// An entry chosen at random, each as likely as another. `random` gives 64 random bits per call.
+    pub fn random(&self, random: impl FnMut() -> u64) -> Option<Entry<'_>> {
+        self.table.random(random).map(Entry)
+    }
+
+    /// Bytes that the table spends beside the entries. O(n / 45).
+    pub fn table_bytes(&self) -> usize {
+        self.table.overhead_bytes()
+    }
+
+    // --- changing ----------------------------------------------------------------------------------------------------
+
+    /// The entry of `key` for a change. A running snapshot gets it as it is now, so ask only when a change will follow.
+    #[inline]
+    pub fn get_mut(&mut self, hash: Hash, key: &[u8]) -> Option<EntryMut<'_>> {
+        let at = self.table.find(hash, key)?;
+        self.before_change(at, false);
+        Some(EntryMut { db: self, at })
+    }
+
+    /// Inserts or overwrites. An overwritten entry keeps its access bits, a new one gets those of `set_new_access`.
+    #[inline]
+    pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {
+        let Some(at) = self.table.find(hash, key) else {
+            self.insert(hash, key, value, expire);
+            return SetOutcome { replaced: None, garbage: None };
+        };
+        self.before_change(at, true);
+        let entry = self.table.item(at);
+        let (kind, old_expire) = (entry.value().kind(), entry.expire());
+        let expire = match expire {
+            Expire::Keep => old_expire,
+            Expire::None => None,
+            Expire::At(ms) => Some(ms),
+        };
+        let big = self.table.update(at, |entry| entry.replace(value, expire));
+        self.expiry_changed(at, old_expire, expire);
+        SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
+    }
+
+    fn insert(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) {
+        let expire = match expire {
+            Expire::Keep | Expire::None => None,
+            Expire::At(ms) => Some(ms),
+        };
+        let entry = EntryBox::new(key, value, expire);
+        entry.set_stamp(self.stamp);
+        entry.set_access(self.access);
+        let at = self.table.insert(hash, entry);
+        self.expiry_changed(at, None, expire);
+    }
+
+    /// Takes a key out.
+    #[inline]
+    pub fn remove(&mut self, hash: Hash, key: &[u8]) -> Option<Removed> {
+        let at = self.table.find(hash, key)?;
+        Some(self.remove_at(at))
+    }
+
+    fn remove_at(&mut self, at: At) -> Removed {
+        self.before_change(at, true);
+        let entry = self.table.take(at);
+        self.expires -= usize::from(entry.expire().is_some());
+        Removed { entry }
+    }
+
+    /// Sets or removes a key's expiry (unix ms); false when there is no such key.
+    pub fn set_expire(&mut self, hash: Hash, key: &[u8], expire: Option<i64>) -> bool {
+        self.get_mut(hash, key).is_some_and(|mut entry| {
+            entry.set_expire(expire);
+            true
+        })
+    }
+
+    /// Removes all keys; dropping the result frees them, on any thread. During a snapshot what it still needs stays.
+    pub fn clear(&mut self) -> Garbage {
+        let seed = self.table.seed();
+        let table = std::mem::replace(&mut self.table, Table::new(seed));
+        self.expires = 0;
+        self.due_from = 0;
+        self.restamp = Walk::Done;
+        let table = match &mut self.snapshot {
+            Some(snapshot) => snapshot.flush(table),
+            None => Some(table),
+        };
+        table.map_or_else(Garbage::nothing, Garbage::from)
+    }
+
+    #[inline]
+    fn before_change(&mut self, at: At, goes: bool) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.before_change(&self.table.item(at), goes);
+        }
+    }
+
+    #[inline]
+    fn expiry_changed(&mut self, at: At, old: Option<i64>, new: Option<i64>) {
+        self.expires += usize::from(new.is_some());
+        self.expires -= usize::from(old.is_some());
+        if let Some(ms) = new
+            && old != new
+        {
+            self.table.note_due(at, tick(ms));
+        }
+    }
+
+    // --- expiry ------------------------------------------------------------------------------------------------------
+
+    /// Reports keys whose expiry is at or before `now_ms`, up to `limit` and the rest of a segment (about 50 more),
+    /// looking at no more than `budget` directory slots (16 bytes each; one per 2,000 keys where nothing is due).
+    /// Goes on where the last call stopped; returns false when it came round the end of the database.
+    ///
+    /// The caller removes what is reported. A key that it keeps all the same is not reported again until its segment
+    /// is visited for another one, unless [`Self::note_due`] asks for it. Keys turn up at most 256 ms late.
+    pub fn expired(
+        &mut self,
+        now_ms: i64,
+        limit: usize,
+        mut budget: usize,
+        mut report: impl FnMut(&[u8], i64),
+    ) -> bool {
+        let now_tick = tick(now_ms);
+        let mut reported = 0;
+        while reported < limit && budget > 0 && self.expires > 0 {
+            let next =
+                self.table.visit_due(self.due_from, now_tick, &mut budget, |entry| match entry.expire() {
+                    None => NEVER,
+                    Some(at) if at > now_ms => tick(at),
+                    Some(at) => {
+                        reported += 1;
+                        report(entry.key(), at);
+                        NEVER
+                    }
+                });
+            self.due_from = next.unwrap_or(0);
+            if next.is_none() {
+                return false;
+            }
+        }
+        self.expires > 0
+    }
+
+    /// Makes sure that a key with an expiry will be reported by [`Self::expired`] again.
+    pub fn note_due(&mut self, hash: Hash, key: &[u8]) {
+        if let Some(at) = self.table.find(hash, key)
+            && let Some(ms) = self.table.item(at).expire()
+        {
+            self.table.note_due(at, tick(ms));
+        }
+    }
+
+    // --- snapshots, for the keyspace ---------------------------------------------------------------------------------
+
+    pub(crate) fn begin_snapshot(&mut self, index: usize, stamp: u8) {
+        self.stamp = stamp;
+        self.restamp = Walk::Done;
+        self.snapshot = Some(Box::new(DbSnapshot::new(index, stamp)));
+    }
+
+    pub(crate) fn snapshot_step(
+        &mut self,
+        budget: &mut usize,
+        sink: &mut dyn SnapshotSink,
+        garbage: &mut Vec<Garbage>,
+    ) -> bool {
+        self.snapshot.as_mut().is_none_or(|snapshot| snapshot.step(&self.table, budget, sink, garbage))
+    }
+
+    pub(crate) fn take_preimages(&mut self, sink: &mut dyn SnapshotSink) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.take_preimages(sink);
+        }
+    }
+
+    pub(crate) fn preimage_bytes(&self) -> usize {
+        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.preimage_bytes())
+    }
+
+    pub(crate) fn end_snapshot(&mut self, aborted: bool, garbage: &mut Vec<Garbage>) {
+        if let Some(snapshot) = self.snapshot.take() {
+            garbage.extend(snapshot.into_garbage());
+        }
+        if aborted {
+            self.restamp = Walk::At(0);
+        }
+    }
+
+    /// Gives entries the present stamp; true when none is left.
+    pub(crate) fn restamp_step(&mut self, budget: &mut usize) -> bool {
+        let stamp = self.stamp;
+        self.restamp.step(&self.table, budget, |entry| entry.set_stamp(stamp));
+        self.restamp == Walk::Done
+    }
+}
+
+/// An entry borrowed for a change. Made by [`Db::get_mut`], which has told a running snapshot.
+pub struct EntryMut<'a> {
+    db: &'a mut Db,
+    at: At,
+}
+
+impl EntryMut<'_> {
+    /// The entry, to read.
+    #[inline]
+    pub fn entry(&self) -> Entry<'_> {
+        Entry(self.db.table.item(self.at))
+    }
+
+    /// The key.
+    pub fn key(&self) -> &[u8] {
+        self.entry().key()
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> Value<'_> {
+        self.entry().value()
+    }
+
+    /// The value's type.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        self.value().kind()
+    }
+
+    /// When the entry expires, unix time in ms.
+    pub fn expire(&self) -> Option<i64> {
+        self.entry().expire()
+    }
+
+    /// Sets or removes the expiry, unix time in ms.
+    pub fn set_expire(&mut self, expire: Option<i64>) {
+        let old = self.expire();
+        self.db.table.update(self.at, |entry| entry.set_expire(expire));
+        self.db.expiry_changed(self.at, old, expire);
+    }
+
+    /// Replaces the value; the expiry stays. Returns the old value when it was big, to be dropped anywhere.
+    pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Garbage> {
+        let expire = self.expire();
+        self.db.table.update(self.at, |entry| entry.replace(value, expire)).map(Garbage::from)
+    }
+
+    /// Makes the value this integer: in place when it was one, as INCR wants it.
+    #[inline]
+    pub fn set_int(&mut self, value: i64) -> Option<Garbage> {
+        match self.db.table.update(self.at, |entry| entry.set_int(value)) {
+            true => None,
+            false => self.set_value(NewValue::Int(value)),
+        }
+    }
+
+    /// The list, if the value is one.
+    #[inline]
+    pub fn list_mut(&mut self) -> Option<&mut List> {
+        self.db.table.list_mut(self.at)
+    }
+
+    /// The bytes of a string of up to 1024 bytes that is kept inside the entry; their number cannot change.
+    pub fn inline_mut(&mut self) -> Option<&mut [u8]> {
+        self.db.table.inline_mut(self.at)
+    }
+
+    /// A longer string; `SharedBytes::make_mut` gives its bytes.
+    pub fn shared_mut(&mut self) -> Option<&mut SharedBytes> {
+        self.db.table.shared_mut(self.at)
+    }
+
+    /// Takes the entry out of the database.
+    pub fn remove(self) -> Removed {
+        self.db.remove_at(self.at)
+    }
+}
+
+/// What [`Db::set`] found.
+#[derive(Debug)]
+pub struct SetOutcome {
+    /// The type of the value that was overwritten; `None` for a new key.
+    pub replaced: Option<Kind>,
+    /// The old value when it may take long to free: drop it where that does not matter.
+    pub garbage: Option<Garbage>,
+}
+
+/// An entry that left its database.
+pub struct Removed {
+    entry: EntryBox,
+}
+
+impl Removed {
+    /// The key that it had.
+    pub fn key(&self) -> &[u8] {
+        self.entry.key()
+    }
+
+    /// The value; [`Value::to_new`] makes one to store under another key (big values are shared, not copied).
+    pub fn value(&self) -> Value<'_> {
+        self.entry.value()
+    }
+
+    /// The value's type.
+    pub fn kind(&self) -> Kind {
+        self.value().kind()
+    }
+
+    /// The expiry that it had, unix ms.
+    pub fn expire(&self) -> Option<i64> {
+        self.entry.expire()
+    }
+
+    /// The access bits that it had.
+    pub fn access(&self) -> u32 {
+        self.entry.access()
+    }
+
+    /// About how many allocations a drop frees. O(chunks).
+    pub fn free_effort(&self) -> usize {
+        match self.value() {
+            Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => 1,
+            Value::List(list) => list.node_count(),
+        }
+    }
+
+    /// Something to drop elsewhere.
+    pub fn into_garbage(self) -> Garbage {
+        Garbage::from(self.entry)
+    }
+}
+
+/// What nobody needs any more: dropping it frees it, on any thread.
+pub struct Garbage(Waste);
+
+enum Waste {
+    Nothing,
+    Table(Table<EntryBox>),
+    Entry(EntryBox),
+    Value(BigValue),
+}
+
+impl Garbage {
+    fn nothing() -> Self {
+        Self(Waste::Nothing)
+    }
+
+    /// About how many allocations a drop frees. O(chunks).
+    pub fn free_effort(&self) -> usize {
+        match &self.0 {
+            Waste::Nothing => 0,
+            Waste::Table(table) => table.len(),
+            Waste::Entry(entry) => match entry.value() {
+                Value::List(list) => list.node_count(),
+                _ => 1,
+            },
+            Waste::Value(BigValue::List(list)) => list.node_count(),
+            Waste::Value(BigValue::Shared(_)) => 1,
+        }
+    }
+}
+
+impl std::fmt::Debug for Garbage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Garbage({} allocations)", self.free_effort())
+    }
+}
+
+impl From<Table<EntryBox>> for Garbage {
+    fn from(table: Table<EntryBox>) -> Self {
+        Self(Waste::Table(table))
+    }
+}
+
+impl From<EntryBox> for Garbage {
+    fn from(entry: EntryBox) -> Self {
+        Self(Waste::Entry(entry))
+    }
+}
+
+impl From<BigValue> for Garbage {
+    fn from(value: BigValue) -> Self {
+        Self(Waste::Value(value))
+    }
+}

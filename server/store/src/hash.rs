@@ -1,0 +1,106 @@
+//! The keyed hash of a key. One seed serves a whole keyspace, so that a request is hashed once and the result used
+//! in whichever database it runs.
+//!
+//! SipHash-1-3: a keyed function whose collisions cannot be found without the seed, also by someone who sees timing
+//! and SCAN's order. It costs about 9 ns for 16 bytes, which a faster hash without that promise would not repay.
+
+use siphasher::sip::SipHasher13;
+
+/// The secret of a process that hashes are keyed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    k0: u64,
+    k1: u64,
+}
+
+impl Seed {
+    /// In tests: a key's first eight bytes are its hash, so that a test can place keys.
+    #[cfg(test)]
+    pub(crate) const FORGED: Self = Self { k0: u64::MAX, k1: 0 };
+
+    /// Makes a seed from 128 random bits.
+    pub fn new(key: [u64; 2]) -> Self {
+        Self { k0: key[0], k1: key[1] }
+    }
+
+    /// Hashes `key`; about 9 ns for 16 bytes.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> Hash {
+        #[cfg(test)]
+        if self.k0 == Self::FORGED.k0 {
+            let mut leading = [0; 8];
+            leading[..key.len().min(8)].copy_from_slice(&key[..key.len().min(8)]);
+            return Hash(u64::from_be_bytes(leading));
+        }
+        Hash(SipHasher13::new_with_keys(self.k0, self.k1).hash(key))
+    }
+}
+
+/// The hash of one key under the keyspace's seed. Never stored on disk and never sent to anyone.
+///
+/// ```text
+///  63          63-base        63-depth                                        7      0
+///  ├─ directory ┼─ used window ─┼─ 8 bits: home line ─┼ … ─┼─ below SCAN's 48 ─┼─ tag ─┤
+///               └───────── 16 bits kept beside the pointer ──┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hash(pub u64);
+
+impl Hash {
+    /// How many leading bits order a SCAN: a cursor stays below 2^53, which JavaScript's numbers hold exactly.
+    pub const PREFIX_BITS: u32 = 48;
+
+    /// The leading bits that order a SCAN.
+    #[inline]
+    pub fn prefix(self) -> u64 {
+        self.0 >> (64 - Self::PREFIX_BITS)
+    }
+
+    /// The smallest hash that has this prefix.
+    #[inline]
+    pub(crate) fn from_prefix(prefix: u64) -> Self {
+        Self(prefix << (64 - Self::PREFIX_BITS))
+    }
+
+    /// The byte that is compared first, from bits that neither directory nor home line use.
+    #[inline]
+    pub(crate) fn tag(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// The 16 bits that follow the leading `base` bits.
+    #[inline]
+    pub(crate) fn window(self, base: u8) -> u16 {
+        ((self.0 << base) >> 48) as u16
+    }
+
+    /// The leading `bits` bits as a number; 0 for `bits` 0.
+    #[inline]
+    pub(crate) fn leading(self, bits: u8) -> usize {
+        ((self.0 >> 1) >> (63 - bits)) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_hash() {
+        let h = Hash(0x0123_4567_89ab_cdef);
+        assert_eq!(h.prefix(), 0x0123_4567_89ab);
+        assert_eq!(Hash::from_prefix(h.prefix()).0, 0x0123_4567_89ab_0000);
+        assert_eq!(h.tag(), 0xef);
+        assert_eq!(h.window(0), 0x0123);
+        assert_eq!(h.window(8), 0x2345);
+        assert_eq!(h.leading(0), 0);
+        assert_eq!(h.leading(12), 0x012);
+    }
+
+    #[test]
+    fn the_seed_matters() {
+        let (a, b) = (Seed::new([1, 2]), Seed::new([1, 3]));
+        assert_ne!(a.hash(b"key"), b.hash(b"key"));
+        assert_eq!(a.hash(b"key"), Seed::new([1, 2]).hash(b"key"));
+    }
+}
