@@ -2,7 +2,7 @@
 """Runs Redis 7.0's own Tcl test suite against our binaries and compares with expected.toml.
 
 The suite is not in this repository: it comes with Debian's source package, fetched once by apt into a cache
-outside the checkout (OCHRE_CACHE, default ~/.cache/ochre). Nothing of it is compiled: the units are plain Tcl.
+outside the checkout (OCHRE_TEST_CACHE, default ~/.cache/ochre). Nothing of it is compiled: the units are plain Tcl.
 
 Each unit runs in a process group of its own, in a root directory of its own (the suite deletes tests/tmp when it
 starts, so two runs cannot share one), on ports of its own and under its own time limit. What it printed is kept in
@@ -71,7 +71,7 @@ class CannotRun(Exception):
 
 def cache_dir():
     """Where the suite is kept between runs, outside the checkout."""
-    configured = os.environ.get("OCHRE_CACHE")
+    configured = os.environ.get("OCHRE_TEST_CACHE")
     return pathlib.Path(configured) if configured else pathlib.Path.home() / ".cache" / "ochre"
 
 
