@@ -67,7 +67,10 @@ impl Actor {
         while from < events.len() {
             let to = self.prepare(events, from);
             for event in &mut events[from..to] {
-                let event = std::mem::replace(event, NetEvent::Closed { slot: Slot(u32::MAX), id: 0, last: None, reason: None });
+                let event = std::mem::replace(
+                    event,
+                    NetEvent::Closed { slot: Slot(u32::MAX), id: 0, last: None, reason: None },
+                );
                 self.handle(event);
             }
             from = to;
@@ -136,7 +139,8 @@ impl Actor {
         let refused = if server.clients.len() >= server.config.max_clients as usize {
             server.stats.rejected_connections += 1;
             Some("ERR max number of clients reached")
-        } else if server.config.protected_mode && server.config.requirepass.is_empty() && !link.is_loopback() {
+        } else if server.config.protected_mode && server.config.requirepass.is_empty() && !link.is_loopback()
+        {
             Some(PROTECTED)
         } else {
             server.stats.connections += 1;
@@ -154,12 +158,16 @@ impl Actor {
     }
 
     fn closed(&mut self, slot: Slot, id: u64, last: Option<Box<Batch>>, reason: Option<CloseReason>) {
-        let Some(client) = self.server().clients.verify(slot, id) else { return };
+        let server = self.server();
+        let Some(client) = server.clients.verify(slot, id) else { return };
         if reason == Some(CloseReason::QueryBuffer) {
-            tracing::warn!("Closing client that reached max query buffer length: id={id} addr={}", client.address());
-            self.server().stats.query_buffer_disconnections += 1;
+            tracing::warn!(
+                "Closing client that reached max query buffer length: id={id} addr={}",
+                client.address()
+            );
+            server.stats.query_buffer_disconnections += 1;
         }
-        let is_parked = client.ext.parked.is_some();
+        let is_parked = server.clients.get(slot).is_some_and(|client| client.ext.parked.is_some());
         if let Some(batch) = last.filter(|_| !is_parked) {
             self.run_batch(slot, batch);
         }
@@ -243,7 +251,11 @@ impl Actor {
 
     /// Runs the next request of a batch on a coroutine. `None`: it was suspended; `Ok`: go on with the batch;
     /// `Err`: the client waits.
-    fn run_script(&mut self, slot: Slot, batch: Box<Batch>) -> Option<Result<Box<Batch>, (Box<Batch>, Parking)>> {
+    fn run_script(
+        &mut self,
+        slot: Slot,
+        batch: Box<Batch>,
+    ) -> Option<Result<Box<Batch>, (Box<Batch>, Parking)>> {
         let server = self.server.take().expect("the server is here");
         let progress = ScriptHost::start(&self.host, server, slot, batch);
         self.settle(progress)
@@ -319,7 +331,8 @@ fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
             hint.is_special = server.table.is_special(id);
             if command.subcommands.is_empty() {
                 hint.command = id.index() as u16 + 1;
-                if args.count() > 1 && matches!(command.keys, [first, ..] if first.search == Search::Index(1)) {
+                if args.count() > 1 && matches!(command.keys, [first, ..] if first.search == Search::Index(1))
+                {
                     hint.hash = server.keyspace.hash(args.get(1)).0;
                     hint.hashed = true;
                 }
@@ -375,7 +388,10 @@ impl Server {
     pub fn cut_for_output(&mut self, slot: Slot) {
         let now_ms = self.time.now_ms();
         let Some(client) = self.clients.get(slot) else { return };
-        tracing::warn!("Client {} closed for overcoming of output buffer limits.", client.describe(now_ms, None));
+        tracing::warn!(
+            "Client {} closed for overcoming of output buffer limits.",
+            client.describe(now_ms, None)
+        );
         self.stats.output_buffer_disconnections += 1;
         self.clients.close_now(slot);
         if !self.clients.is_running(slot) {

@@ -65,7 +65,18 @@ impl<'a> Cx<'a> {
         caller: Caller,
     ) -> Self {
         let db = DbIndex(server.clients.get(slot).map_or(0, |client| client.db as usize));
-        Self { server, host, slot, db, reply, caller, wait: None, resumed: None, propagate: Propagate::AsIs, hint: None }
+        Self {
+            server,
+            host,
+            slot,
+            db,
+            reply,
+            caller,
+            wait: None,
+            resumed: None,
+            propagate: Propagate::AsIs,
+            hint: None,
+        }
     }
 
     /// Gives the output back.

@@ -14,6 +14,8 @@ const STRING: u16 = 1 << 3;
 const LIST: u16 = 1 << 4;
 const EXPIRED: u16 = 1 << 8;
 
+const NEW: u16 = 1 << 14;
+
 const fn event(class: u16, name: &'static str) -> Event {
     Event { class, name }
 }
@@ -24,6 +26,7 @@ impl Event {
     pub const EXPIRE: Self = event(GENERIC, "expire");
     pub const PERSIST: Self = event(GENERIC, "persist");
     pub const EXPIRED: Self = event(EXPIRED, "expired");
+    pub const NEW: Self = event(NEW, "new");
     pub const SET: Self = event(STRING, "set");
     pub const APPEND: Self = event(STRING, "append");
     pub const SETRANGE: Self = event(STRING, "setrange");

@@ -1,3 +1,30 @@
-//! The Ochre server.
+//! The Ochre server: an in-memory data store with Redis's protocol, commands and files.
+//!
+//! Dependencies point one way: `main → run → actor → dispatch → commands → store → common`.
 
+pub mod actor;
+pub mod apply;
+pub mod blocked;
+pub mod commands;
 pub mod config;
+pub mod context;
+pub mod cron;
+pub mod dispatch;
+pub mod events;
+pub mod lazyfree;
+pub mod lifecycle;
+pub mod log;
+pub mod long_double;
+pub mod memory;
+pub mod persistence;
+pub mod process;
+pub mod replication;
+pub mod run;
+pub mod scripting;
+pub mod server;
+pub mod session;
+pub mod shutdown;
+pub mod stats;
+pub mod time;
+pub mod watch;
+pub mod wiring;

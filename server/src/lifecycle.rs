@@ -72,6 +72,7 @@ pub fn fill_random(bytes: &mut [u8]) {
     let mut filled = 0;
     while filled < bytes.len() {
         let rest = &mut bytes[filled..];
-        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()).expect("the kernel gives random bytes");
+        filled += rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty())
+            .expect("the kernel gives random bytes");
     }
 }

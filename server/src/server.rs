@@ -3,6 +3,7 @@
 //! Handlers reach it through [`crate::context::Cx`] only. It is `Send` as a whole, so that it can be handed to
 //! whoever runs next: a script's coroutine today, another thread one day.
 
+use crate::apply::Outside;
 use crate::blocked::Blocked;
 use crate::config::{Config, NotifyFlags};
 use crate::events::Event;
@@ -16,7 +17,7 @@ use crate::time::Time;
 use crate::watch::Watches;
 use common::clients::{Clients, Slot};
 use common::command::{Daemon, Table};
-use common::net::Batch;
+use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
 use store::{DbIndex, Entry, Garbage, Hash, Keyspace};
@@ -35,6 +36,13 @@ pub struct Key<'k> {
     pub bytes: &'k [u8],
     /// Where it lives.
     pub hash: Hash,
+}
+
+/// What helpers of the actor report.
+#[derive(Debug)]
+pub enum Internal {
+    /// The snapshot's writer.
+    Snapshot(crate::persistence::Report),
 }
 
 /// All state.
@@ -71,6 +79,13 @@ pub struct Server {
     pub dirty: u64,
     /// Whether keys past their expiry are searched for (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// List elements of at least so many bytes get a node of their own; 0 = the rule (DEBUG
+    /// QUICKLIST-PACKED-THRESHOLD).
+    pub packed_threshold: usize,
+    /// What the configuration reaches outside of the actor.
+    pub outside: Outside,
+    /// Where helpers of the actor (writers, loaders) leave their results.
+    pub internal: Mailbox<Internal>,
     /// Values to free elsewhere.
     pub garbage: crate::lazyfree::LazyFree,
 }
@@ -94,6 +109,9 @@ impl Server {
             lifecycle: Lifecycle::new(),
             dirty: 0,
             active_expire: true,
+            packed_threshold: 0,
+            outside: Outside::default(),
+            internal: Mailbox::default(),
             garbage: crate::lazyfree::LazyFree::default(),
             config,
         }
@@ -101,7 +119,9 @@ impl Server {
 
     /// Stands in for the real server while that is lent to a script.
     pub fn vacant(table: &'static Table<Ochre>) -> Self {
-        Self::new(Config { databases: 1, ..Config::default() }, table, [0; 2])
+        let mut config = Config::default();
+        config.databases = 1;
+        Self::new(config, table, [0; 2])
     }
 
     /// The entry of a key that is alive; one past its expiry is deleted on the way.
@@ -161,6 +181,13 @@ impl Server {
         }
     }
 
+    /// Takes a helper's report.
+    pub fn receive(&mut self, message: Internal) {
+        match message {
+            Internal::Snapshot(report) => crate::persistence::receive(self, report),
+        }
+    }
+
     /// Frees an overwritten value.
     pub fn discard(&self, garbage: Option<Garbage>) {
         if let Some(garbage) = garbage {
@@ -196,6 +223,11 @@ impl Server {
             let channel = format!("__keyevent@{}__:{}", db.0, event.name);
             self.pubsub.publish(&mut self.clients, channel.as_bytes(), key);
         }
+    }
+
+    /// Announces a key that did not exist before.
+    pub fn notify_new(&mut self, db: DbIndex, key: &[u8]) {
+        self.notify(db, key, Event::NEW);
     }
 
     /// Frees everything that hangs on a client, and the client.

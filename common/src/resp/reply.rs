@@ -192,6 +192,15 @@ impl Reply {
         self.crlf();
     }
 
+    /// A bulk string that `owner` shares: sent by reference when it is large.
+    pub fn bulk_owner<T: AsRef<[u8]> + Clone + Send + 'static>(&mut self, owner: &T) {
+        if owner.as_ref().len() < SHARE_FROM {
+            self.bulk(owner.as_ref());
+        } else {
+            self.bulk_shared(&Bytes::from_owner(owner.clone()));
+        }
+    }
+
     /// A bulk string with the decimal digits of `value`.
     pub fn bulk_integer(&mut self, value: i64) {
         let mut buffer = itoa::Buffer::new();

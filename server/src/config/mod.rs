@@ -28,8 +28,10 @@ use std::path::Path;
 
 use common::glob::glob_match;
 
+pub use command_line::{Invocation, Run, parse};
 pub use directive::Apply;
 use directive::{Directive, Honoured, Kind, Setting};
+pub use load::{Startup, load};
 pub use special::{ClientClass, NotifyFlags, OutputLimit, SavePoint};
 
 /// Bytes that an operator wrote: a path, a name. Not necessarily UTF-8.

@@ -7,7 +7,12 @@ use common::command::{Args, Command, CommandError, CommandId, Flags};
 use common::resp::Resp;
 
 /// Runs all guards.
-pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>, args: &Args<'_>) -> Result<(), CommandError> {
+pub(super) fn guards(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &Command<Ochre>,
+    args: &Args<'_>,
+) -> Result<(), CommandError> {
     protected(cx, command)?;
     authenticated(cx, command)?;
     allowed_in_multi(cx, command)?;
@@ -37,7 +42,9 @@ fn protected(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandErr
 
 fn authenticated(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     let slot = cx.slot;
-    if command.flags.has(Flags::NO_AUTH) || cx.server.clients.get(slot).is_some_and(|client| client.authenticated) {
+    if command.flags.has(Flags::NO_AUTH)
+        || cx.server.clients.get(slot).is_some_and(|client| client.authenticated)
+    {
         return Ok(());
     }
     Err(CommandError::NoAuth)
@@ -57,7 +64,9 @@ fn writes(cx: &mut Cx<'_>, command: &Command<Ochre>) -> bool {
 }
 
 fn disk_is_well(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
-    if cx.server.persistence.refuses_writes(&cx.server.config) && (writes(cx, command) || command.name == "ping") {
+    if cx.server.persistence.refuses_writes(&cx.server.config)
+        && (writes(cx, command) || command.name == "ping")
+    {
         return Err("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into());
     }
     Ok(())
@@ -68,7 +77,9 @@ fn enough_replicas(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Comm
     if wanted == 0 || cx.server.config.min_replicas_max_lag == 0 || !writes(cx, command) {
         return Ok(());
     }
-    if cx.server.replication.good_replicas(&cx.server.clients, &cx.server.config, cx.server.time.now_ms()) < wanted {
+    if cx.server.replication.good_replicas(&cx.server.clients, &cx.server.config, cx.server.time.now_ms())
+        < wanted
+    {
         return Err("NOREPLICAS Not enough good replicas to write.".into());
     }
     Ok(())

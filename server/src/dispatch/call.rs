@@ -34,7 +34,12 @@ pub fn call_nested(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Och
 }
 
 /// Runs the handler; `None` when it failed.
-fn perform(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, args: &Args<'_>) -> Option<Outcome> {
+fn perform(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &'static Command<Ochre>,
+    args: &Args<'_>,
+) -> Option<Outcome> {
     let (mark, dirty) = (cx.reply.mark(), cx.server.dirty);
     let outer = std::mem::replace(&mut cx.propagate, Propagate::AsIs);
     let db = cx.db;

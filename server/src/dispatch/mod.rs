@@ -107,7 +107,13 @@ fn fail_transaction(cx: &mut Cx<'_>) {
     }
 }
 
-fn run(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, args: &Args<'_>, hint: Hint) -> Flow {
+fn run(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &'static Command<Ochre>,
+    args: &Args<'_>,
+    hint: Hint,
+) -> Flow {
     if !command.flags.has(Flags::UNQUEUED) && cx.session().multi.is_some() {
         queue(cx, id, command, args);
         return Flow::Next;

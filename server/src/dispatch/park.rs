@@ -38,7 +38,9 @@ pub fn serve_ready(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
 
 /// Runs a blocked client's command again.
 fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbIndex) {
-    let Some(parked) = server.clients.get_mut(slot).and_then(|client| client.ext.parked.take()) else { return };
+    let Some(parked) = server.clients.get_mut(slot).and_then(|client| client.ext.parked.take()) else {
+        return;
+    };
     let args = Args::over(&parked.batch.buf, parked.batch.requests.get(parked.batch.next));
     let resolved = server.table.resolve(&args);
     let mut cx = Cx::begin(server, host, slot);
@@ -97,7 +99,9 @@ pub fn wake_overdue(server: &mut Server) {
 
 fn time_out(server: &mut Server, slot: Slot) {
     let acknowledged = |server: &Server, offset| server.replication.acknowledged(&server.clients, offset);
-    let Some(parked) = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref()) else { return };
+    let Some(parked) = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref()) else {
+        return;
+    };
     let reply = match parked.wait {
         Wait::Keys { on_timeout, .. } => Err(on_timeout),
         Wait::Replicas { offset, .. } => Ok(acknowledged(server, offset)),
@@ -114,7 +118,9 @@ fn time_out(server: &mut Server, slot: Slot) {
 /// Ends the waits for replicas that have acknowledged enough.
 pub fn wake_replica_waits(server: &mut Server) {
     for slot in server.blocked.waiting_for_replicas() {
-        let Some(parked) = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref()) else { continue };
+        let Some(parked) = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref()) else {
+            continue;
+        };
         let Wait::Replicas { offset, count } = parked.wait else { continue };
         let replicas = server.replication.acknowledged(&server.clients, offset) as i64;
         if replicas >= count

@@ -1,6 +1,8 @@
 //! The stream of changes: what commands propagate, in order, and who gets it.
 
+use crate::commands::server::line;
 use crate::config::Config;
+use crate::server::Server;
 use crate::session::Session;
 use common::clients::{Clients, Slot};
 use store::DbIndex;
@@ -69,12 +71,28 @@ impl Replication {
     /// Replicas whose lag is within `min-replicas-max-lag`.
     pub fn good_replicas(&self, clients: &Clients<Session>, config: &Config, now_ms: i64) -> usize {
         let lag_ms = i64::from(config.min_replicas_max_lag) * 1000;
-        clients.iter().filter(|c| c.ext.replica.as_ref().is_some_and(|r| now_ms - r.seen_ms <= lag_ms)).count()
+        clients
+            .iter()
+            .filter(|c| c.ext.replica.as_ref().is_some_and(|r| now_ms - r.seen_ms <= lag_ms))
+            .count()
     }
+
+    /// Another size for the backlog.
+    pub fn resize_backlog(&mut self, _bytes: u64) {}
 
     /// A client leaves.
     pub fn forget(&mut self, _clients: &mut Clients<Session>, _slot: Slot) {}
 
     /// Hands new bytes of the stream to the replicas.
     pub fn feed_replicas(&mut self, _clients: &mut Clients<Session>) {}
+}
+
+/// Once per tick.
+pub fn tick(_server: &mut Server) {}
+
+/// The replication section of INFO.
+pub fn info(server: &mut Server, out: &mut String) {
+    line(out, "role", "master");
+    line(out, "connected_slaves", 0);
+    line(out, "master_repl_offset", server.replication.offset());
 }

@@ -100,7 +100,11 @@ pub struct ScriptHost {
 impl ScriptHost {
     /// Runs the next request of `batch` on a coroutine.
     pub fn start(host: &Rc<Self>, server: Box<Server>, slot: Slot, batch: Box<Batch>) -> Progress {
-        let stack = host.stack.take().or_else(|| DefaultStack::new(STACK_BYTES).ok()).expect("a script needs a stack");
+        let stack = host
+            .stack
+            .take()
+            .or_else(|| DefaultStack::new(STACK_BYTES).ok())
+            .expect("a script needs a stack");
         let its_host = host.clone();
         let coroutine = Coroutine::with_stack(stack, move |yielder, server| {
             YIELDER.set(yielder, || run_request(server, &its_host, slot, batch))

@@ -45,6 +45,7 @@ pub struct Stats {
     pub sync_full: u64,
     pub sync_partial_ok: u64,
     pub sync_partial_err: u64,
+    pub peak_memory: u64,
     /// Commands per second over the last samples.
     pub rate: Rate,
     /// Longest turn of the actor, microseconds.
@@ -109,7 +110,9 @@ impl Stats {
         if self.errors.len() >= MAX_ERROR_CODES && !self.errors.contains_key(&code) {
             self.errors.clear();
             self.errors_overflowed = true;
-            tracing::warn!("Errorstats stopped adding new errors because the number of errors reached the limit ({MAX_ERROR_CODES}).");
+            tracing::warn!(
+                "Errorstats stopped adding new errors because the number of errors reached the limit ({MAX_ERROR_CODES})."
+            );
             return;
         }
         *self.errors.entry(code).or_default() += 1;

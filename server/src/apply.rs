@@ -1,0 +1,116 @@
+//! Bringing about what CONFIG SET changed.
+
+use crate::config::{Apply, Change, SetError};
+use crate::server::Server;
+use common::net::NetLimits;
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What only the thread that accepts connections can do; it answers through the one-shot sender.
+#[derive(Debug)]
+pub enum Wiring {
+    /// Listen anew on the addresses and ports of the configuration sent along.
+    Listen(Box<crate::config::Config>),
+    /// Read TLS files anew.
+    Tls(Box<crate::config::Config>),
+}
+
+/// What the server tells the outside world of its configuration.
+#[derive(Debug, Default)]
+pub struct Outside {
+    /// Limits that connection tasks read.
+    pub limits: Option<Arc<NetLimits>>,
+    /// The way to the listeners.
+    pub wiring: Option<UnboundedSender<Wiring>>,
+    /// The log's filter.
+    pub log: Option<crate::log::Level>,
+}
+
+impl Server {
+    /// Applies a change, or puts everything back.
+    ///
+    /// # Errors
+    /// The directive that could not be brought about.
+    pub fn apply(&mut self, change: Change) -> Result<(), SetError> {
+        for name in &change.warnings {
+            tracing::warn!("The directive '{name}' is known but not honoured yet: it has no effect.");
+        }
+        for (index, (apply, name)) in change.apply.iter().enumerate() {
+            if let Err(reason) = self.bring_about(*apply, &change.previous) {
+                self.config = *change.previous;
+                for (apply, _) in &change.apply[..index] {
+                    let config = self.config.clone();
+                    // It worked before with these values.
+                    let _ = self.bring_about(*apply, &config);
+                }
+                return Err(SetError::Refused { name, reason });
+            }
+        }
+        Ok(())
+    }
+
+    fn bring_about(&mut self, apply: Apply, before: &crate::config::Config) -> Result<(), String> {
+        match apply {
+            Apply::Nothing | Apply::Hz | Apply::GoodReplicas | Apply::MaxMemory => {}
+            Apply::ConnectionLimits => self.push_limits(),
+            Apply::OutputLimits => {
+                for slot in self.clients.slots() {
+                    self.clients.mark(slot);
+                }
+            }
+            Apply::LogLevel => {
+                if let Some(level) = &self.outside.log {
+                    level.set(self.config.log_level);
+                }
+            }
+            Apply::Dir => std::env::set_current_dir(self.config.dir.as_path()).map_err(|e| crate::log::os_text(&e))?,
+            Apply::RequirePass => self.open_sessions(before),
+            Apply::ReplBacklog => self.replication.resize_backlog(self.config.repl_backlog_size),
+            Apply::MaxClients => crate::process::raise_file_limit(self.config.max_clients).map_err(|limit| {
+                format!("The operating system is not able to handle the specified number of clients, try with {limit}")
+            })?,
+            Apply::Port | Apply::TlsPort | Apply::Bind => self.listen_anew(before)?,
+            Apply::Tls => {
+                crate::wiring::tls(&self.config).map_err(|e| e.to_string())?;
+                self.wire(Wiring::Tls(Box::new(self.config.clone())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells connection tasks their limits.
+    pub fn push_limits(&self) {
+        if let Some(limits) = &self.outside.limits {
+            limits.set(self.config.proto_max_bulk_len, self.config.client_query_buffer_limit);
+        }
+    }
+
+    /// Without a password everyone is in; with a new one those who are in stay.
+    fn open_sessions(&mut self, _before: &crate::config::Config) {
+        if self.config.requirepass.is_empty() {
+            for slot in self.clients.slots() {
+                self.clients.set_authenticated(slot, true);
+                self.clients.mark(slot);
+            }
+        }
+    }
+
+    fn listen_anew(&mut self, before: &crate::config::Config) -> Result<(), String> {
+        let changed = |new: u16, old: u16| new != 0 && new != old;
+        for (new, old) in [(self.config.port, before.port), (self.config.tls_port, before.tls_port)] {
+            if changed(new, old) {
+                crate::wiring::probe(&self.config.bind, new)?;
+            }
+        }
+        self.lifecycle.ports = (self.config.port, self.config.tls_port);
+        self.wire(Wiring::Listen(Box::new(self.config.clone())));
+        Ok(())
+    }
+
+    fn wire(&self, message: Wiring) {
+        if let Some(wiring) = &self.outside.wiring {
+            // The receiver lives as long as the process.
+            let _ = wiring.send(message);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The generic group: commands on keys of any type.
+
+mod expire;
+mod scan;
+
+use super::doc;
+use crate::context::Cx;
+use crate::server::Ochre;
+use common::command::{Access, Acl, Args, Arity, Command, CommandResult, Flags, Handler, KeySpec, Outcome};
+
+const ACL: &[Acl] = &[Acl::Keyspace];
+const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
+const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
+const META: &[KeySpec] = &[KeySpec::one(1, Access::Meta)];
+const UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::Update)];
+const KEYS_META: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Meta)];
+const KEYS_REMOVED: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Remove)];
+
+const fn entry(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    keys: &'static [KeySpec],
+    doc: common::command::Doc,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    let tips: &[&str] = match name.as_bytes() {
+        b"del" | b"unlink" | b"exists" | b"touch" => {
+            &["request_policy:multi_shard", "response_policy:agg_sum"]
+        }
+        b"keys" => &["request_policy:all_shards", "nondeterministic_output_order"],
+        b"scan" => &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+        b"randomkey" => &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
+        b"ttl" | b"pttl" => &["nondeterministic_output"],
+        b"wait" => &["request_policy:all_shards", "response_policy:agg_min"],
+        _ => &[],
+    };
+    let dangerous = matches!(name.as_bytes(), b"keys");
+    let acl = if dangerous { &[Acl::Keyspace, Acl::Dangerous] } else { ACL };
+    Command { name, arity, flags, acl, keys, tips, doc, subcommands: &[], run }
+}
+
+/// The family.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command<Ochre>] = &[
+    entry("del", Arity::AtLeast(2), Flags::WRITE, KEYS_REMOVED,
+        doc("generic", "1.0.0", "O(N), N keys, plus their elements", "key [key ...]", "Deletes keys."), |cx, args| { let lazily = cx.server.config.lazyfree_lazy_user_del; del(cx, args, lazily) }),
+    entry("exists", Arity::AtLeast(2), READ_FAST, KEYS_META,
+        doc("generic", "1.0.0", "O(N), N keys", "key [key ...]", "Counts keys that exist; one named twice counts twice."), exists),
+    entry("expire", Arity::AtLeast(3), WRITE_FAST, UPDATE,
+        doc("generic", "1.0.0", "O(1)", "key seconds [NX | XX | GT | LT]", "Lets a key expire after seconds."), |cx, args| expire::expire(cx, args, 1000, false)),
+    entry("expireat", Arity::AtLeast(3), WRITE_FAST, UPDATE,
+        doc("generic", "1.2.0", "O(1)", "key unix-time-seconds [NX | XX | GT | LT]", "Lets a key expire at a time in seconds."), |cx, args| expire::expire(cx, args, 1000, true)),
+    entry("expiretime", Arity::Exactly(2), READ_FAST, META,
+        doc("generic", "7.0.0", "O(1)", "key", "Tells when a key expires, in seconds."), |cx, args| expire::ttl(cx, args, 1000, true)),
+    entry("keys", Arity::Exactly(2), Flags::READONLY, &[],
+        doc("generic", "1.0.0", "O(N), N keys of the database", "pattern", "Lists keys that match a pattern."), scan::keys),
+    entry("persist", Arity::Exactly(2), WRITE_FAST, UPDATE,
+        doc("generic", "2.2.0", "O(1)", "key", "Removes a key's expiry."), expire::persist),
+    entry("pexpire", Arity::AtLeast(3), WRITE_FAST, UPDATE,
+        doc("generic", "2.6.0", "O(1)", "key milliseconds [NX | XX | GT | LT]", "Lets a key expire after milliseconds."), |cx, args| expire::expire(cx, args, 1, false)),
+    entry("pexpireat", Arity::AtLeast(3), WRITE_FAST, UPDATE,
+        doc("generic", "2.6.0", "O(1)", "key unix-time-milliseconds [NX | XX | GT | LT]", "Lets a key expire at a time in milliseconds."), |cx, args| expire::expire(cx, args, 1, true)),
+    entry("pexpiretime", Arity::Exactly(2), READ_FAST, META,
+        doc("generic", "7.0.0", "O(1)", "key", "Tells when a key expires, in milliseconds."), |cx, args| expire::ttl(cx, args, 1, true)),
+    entry("pttl", Arity::Exactly(2), READ_FAST, META,
+        doc("generic", "2.6.0", "O(1)", "key", "Tells how long a key will live, in milliseconds."), |cx, args| expire::ttl(cx, args, 1, false)),
+    entry("randomkey", Arity::Exactly(1), Flags::READONLY, &[],
+        doc("generic", "1.0.0", "O(1)", "", "Picks a key."), scan::randomkey),
+    entry("scan", Arity::AtLeast(2), Flags::READONLY, &[],
+        doc("generic", "2.8.0", "O(1) per call, O(N) for a whole iteration", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the keys."), scan::scan),
+    entry("touch", Arity::AtLeast(2), READ_FAST, KEYS_META,
+        doc("generic", "3.2.1", "O(N), N keys", "key [key ...]", "Renews the access time of keys."), touch),
+    entry("ttl", Arity::Exactly(2), READ_FAST, META,
+        doc("generic", "1.0.0", "O(1)", "key", "Tells how long a key will live, in seconds."), |cx, args| expire::ttl(cx, args, 1000, false)),
+    entry("type", Arity::Exactly(2), READ_FAST, META,
+        doc("generic", "1.0.0", "O(1)", "key", "Tells the type of a key."), type_of),
+    entry("unlink", Arity::AtLeast(2), WRITE_FAST, KEYS_REMOVED,
+        doc("generic", "4.0.0", "O(1) per key; the rest is done elsewhere", "key [key ...]", "Deletes keys and frees big ones in the background."), |cx, args| del(cx, args, true)),
+    Command { subcommands: OBJECT, ..entry("object", Arity::AtLeast(2), Flags::NONE, &[],
+        doc("generic", "2.2.3", "Depends on the subcommand.", "", "Looks into a key's value."), object_help) },
+];
+
+const OBJECT: &[Command<Ochre>] = &[
+    object("encoding", "Tells how a value is kept.", object_encoding),
+    object("freq", "Tells how often a key is used, under an LFU policy.", object_freq),
+    Command {
+        arity: Arity::Exactly(2),
+        keys: &[],
+        flags: Flags::LOADING.and(Flags::STALE),
+        ..object("help", "Lists the subcommands of OBJECT.", object_help)
+    },
+    object("idletime", "Tells the seconds since a key was used.", object_idletime),
+    object("refcount", "Tells how many places share a value.", object_refcount),
+];
+
+const OBJECT_KEY: &[KeySpec] = &[KeySpec::one(2, Access::Meta)];
+
+const fn object(name: &'static str, summary: &'static str, run: Handler<Ochre>) -> Command<Ochre> {
+    Command {
+        name,
+        arity: Arity::Exactly(3),
+        flags: Flags::READONLY,
+        acl: ACL,
+        keys: OBJECT_KEY,
+        tips: &["nondeterministic_output"],
+        doc: doc("generic", "2.2.3", "O(1)", "key", summary),
+        subcommands: &[],
+        run,
+    }
+}
+
+fn del(cx: &mut Cx<'_>, args: &mut Args<'_>, lazily: bool) -> CommandResult {
+    let mut deleted = 0;
+    for key in args.rest() {
+        let key = cx.key(key);
+        deleted += i64::from(cx.delete(key, lazily));
+    }
+    cx.reply.integer(deleted);
+    Ok(Outcome::Done)
+}
+
+fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let mut found = 0;
+    for key in args.rest() {
+        let key = cx.key(key);
+        found += i64::from(cx.server.read(cx.db, key).is_some());
+    }
+    cx.reply.integer(found);
+    Ok(Outcome::Done)
+}
+
+fn touch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    exists(cx, args)
+}
+
+fn type_of(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.next());
+    let name = cx.server.find(cx.db, key).map_or("none", |entry| entry.kind().name());
+    cx.reply.simple(name);
+    Ok(Outcome::Done)
+}
+
+fn object_encoding(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.get(2));
+    match cx.server.find(cx.db, key) {
+        Some(entry) => cx.reply.bulk(entry.encoding().as_bytes()),
+        None => cx.reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+/// Integers below this are one shared object in Redis, and have its reference count.
+const SHARED_INTEGERS: i64 = 10_000;
+
+fn object_refcount(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.get(2));
+    match cx.server.find(cx.db, key).map(|entry| entry.value()) {
+        Some(store::Value::Int(0..SHARED_INTEGERS)) => cx.reply.integer(i64::from(i32::MAX)),
+        Some(_) => cx.reply.integer(1),
+        None => cx.reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+fn object_idletime(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.get(2));
+    let clock = cx.server.time.access_clock();
+    match cx.server.find(cx.db, key).map(|entry| entry.access()) {
+        Some(access) => cx.reply.integer(i64::from(clock.wrapping_sub(access) & 0x00FF_FFFF)),
+        None => cx.reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+fn object_freq(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.get(2));
+    if cx.server.find(cx.db, key).is_none() {
+        cx.reply.null();
+        return Ok(Outcome::Done);
+    }
+    Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.".into())
+}
+
+fn object_help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    const LINES: &[&str] = &[
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the recent access frequency of the key.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+        "HELP",
+        "    Print this help.",
+    ];
+    common::command::write_help(&mut cx.reply, "OBJECT", LINES);
+    Ok(Outcome::Done)
+}
+
+/// Redis's check of a cursor: all digits, fits 64 bits.
+fn cursor(word: &[u8]) -> Result<u64, common::command::CommandError> {
+    common::number::parse_u64(word).ok_or(common::command::CommandError::Text("ERR invalid cursor"))
+}

@@ -1,0 +1,44 @@
+//! The commands, a file per group of the documentation.
+
+pub mod connection;
+pub mod generic;
+pub mod list;
+pub mod replication;
+pub mod scripting;
+pub mod server;
+pub mod string;
+pub mod transactions;
+
+use common::command::{CommandError, Doc};
+use common::number::parse_i64;
+
+/// The `doc` of an entry, in one line.
+const fn doc(
+    group: &'static str,
+    since: &'static str,
+    complexity: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+) -> Doc {
+    Doc { group, summary, since, complexity, syntax }
+}
+
+/// A timeout in seconds, fractions allowed, as milliseconds.
+fn timeout_ms(word: &[u8], now_ms: i64) -> Result<i64, CommandError> {
+    let seconds = common::number::parse_f64(word)
+        .filter(|s| s.is_finite())
+        .ok_or(CommandError::Text("ERR timeout is not a float or out of range"))?;
+    if seconds < 0.0 {
+        return Err("ERR timeout is negative".into());
+    }
+    let ms = (seconds * 1000.0).ceil();
+    if ms > (i64::MAX - now_ms) as f64 {
+        return Err("ERR timeout is out of range".into());
+    }
+    Ok(ms as i64)
+}
+
+/// An index or count as `i64`.
+fn integer(word: &[u8]) -> Result<i64, CommandError> {
+    parse_i64(word).ok_or(CommandError::NotAnInteger)
+}

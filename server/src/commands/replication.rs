@@ -1,0 +1,7 @@
+//! The replication group.
+
+use crate::server::Ochre;
+use common::command::Command;
+
+/// The family.
+pub const COMMANDS: &[Command<Ochre>] = &[];

@@ -1,0 +1,88 @@
+//! CONFIG.
+
+use super::doc;
+use crate::config::SetBy;
+use crate::context::Cx;
+use crate::server::Ochre;
+use common::command::{
+    Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome, write_help,
+};
+
+const FLAGS: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
+
+/// Subcommands of CONFIG.
+#[rustfmt::skip]
+pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
+    sub("get", Arity::AtLeast(3), FLAGS, "2.0.0", "parameter [parameter ...]", "Reads directives.", get),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "5.0.0", "", "Lists the subcommands of CONFIG.", help),
+    sub("resetstat", Arity::Exactly(2), FLAGS, "2.0.0", "", "Sets the counters of INFO to zero.", resetstat),
+    sub("set", Arity::AtLeast(4), FLAGS, "2.0.0", "parameter value [parameter value ...]", "Changes directives, all or none.", set),
+];
+
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    since: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    let tips: &[&str] = match name.as_bytes() {
+        b"set" | b"resetstat" => &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        _ => &[],
+    };
+    let doc = doc("server", since, "O(N) with the number of directives", syntax, summary);
+    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
+}
+
+pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    const LINES: &[&str] = &[
+        "GET <pattern>",
+        "    Return parameters matching the glob-like <pattern> and their values.",
+        "SET <directive> <value>",
+        "    Set the configuration <directive> to <value>.",
+        "RESETSTAT",
+        "    Reset statistics reported by the INFO command.",
+        "HELP",
+        "    Print this help.",
+    ];
+    write_help(&mut cx.reply, "CONFIG", LINES);
+    Ok(Outcome::Done)
+}
+
+fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    let patterns: Vec<&[u8]> = args.rest().collect();
+    let found = cx.server.config.get(&patterns);
+    cx.reply.map(found.len());
+    for (name, value) in found {
+        cx.reply.bulk(name.as_bytes());
+        cx.reply.bulk(&value);
+    }
+    Ok(Outcome::Done)
+}
+
+fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    if args.left() % 2 != 0 {
+        return Err(CommandError::Arity("config|set".into()));
+    }
+    let words: Vec<&[u8]> = args.rest().collect();
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    let slot = cx.slot;
+    let is_local = cx.server.clients.get(slot).and_then(|c| c.link()).is_none_or(|link| link.is_loopback());
+    let by = SetBy { is_local, is_loading: cx.server.lifecycle.loading };
+    let error = |text: String| CommandError::Raw(text.into_bytes());
+    let change = cx.server.config.set(&pairs, by).map_err(|e| error(e.to_string()))?;
+    cx.server.apply(change).map_err(|e| error(e.to_string()))?;
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn resetstat(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    cx.server.stats.reset();
+    cx.server.garbage.reset_freed();
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,195 @@
+//! DEBUG, as far as tests and operators use it.
+
+use crate::context::Cx;
+use crate::replication::Propagate;
+use crate::server::Key;
+use common::command::{Args, CommandError, CommandResult, Outcome, write_help};
+use common::number::{parse_f64, parse_i64};
+use common::resp::Resp;
+use std::time::Duration;
+use store::{Expire, NewValue};
+
+/// Keys that one POPULATE adds at most.
+const POPULATE_MOST: i64 = 1 << 32;
+
+pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let subcommand = args.next().to_ascii_lowercase();
+    cx.propagate = Propagate::Nothing;
+    match (subcommand.as_slice(), args.left()) {
+        (b"help", 0) => help(cx),
+        (b"sleep", 1) => sleep(cx, args),
+        (b"populate", 1..=3) => populate(cx, args),
+        (b"object", 1..=2) => object(cx, args),
+        (b"set-active-expire", 1) => {
+            cx.server.active_expire = args.next() == b"1";
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
+        (b"quicklist-packed-threshold", 1) => packed_threshold(cx, args),
+        (b"protocol", 1) => protocol(cx, args),
+        (b"log", 1) => {
+            tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.next()));
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
+        (b"panic", 0) => panic!("called by DEBUG PANIC"),
+        _ => Err(CommandError::Raw(
+            [
+                b"ERR unknown subcommand or wrong number of arguments for '",
+                args.get(1),
+                b"'. Try DEBUG HELP.",
+            ]
+            .concat(),
+        )),
+    }
+}
+
+fn help(cx: &mut Cx<'_>) -> CommandResult {
+    const LINES: &[&str] = &[
+        "LOG <message>",
+        "    Write <message> to the server log.",
+        "OBJECT <key>",
+        "    Show low level info about `key` and associated value.",
+        "PANIC",
+        "    Crash the server simulating a panic.",
+        "POPULATE <count> [<prefix>] [<size>]",
+        "    Create <count> string keys named key:<num>. If <prefix> is specified then",
+        "    it is used instead of the 'key' prefix. These are not propagated to",
+        "    replicas. Cluster slots are not respected so keys not belonging to the",
+        "    current node can be created in cluster mode.",
+        "PROTOCOL <type>",
+        "    Reply with a test value of the specified type. <type> can be: string,",
+        "    integer, double, null, array, set, map, attrib, push, verbatim, true,",
+        "    false.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    Sets the threshold for elements to be inserted as plain vs packed nodes",
+        "SET-ACTIVE-EXPIRE <0|1>",
+        "    Setting it to 0 disables expiring keys (and hash-fields) in background ",
+        "SLEEP <seconds>",
+        "    Stop the server for <seconds>. Decimals allowed.",
+        "HELP",
+        "    Print this help.",
+    ];
+    write_help(&mut cx.reply, "DEBUG", LINES);
+    Ok(Outcome::Done)
+}
+
+fn sleep(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let seconds = parse_f64(args.next()).filter(|s| s.is_finite()).unwrap_or(0.0).clamp(0.0, 1e9);
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn populate(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let positive = |word: &[u8]| {
+        parse_i64(word)
+            .filter(|n| *n >= 0)
+            .ok_or(CommandError::Text("ERR value is out of range, must be positive"))
+    };
+    let count = positive(args.next())?.min(POPULATE_MOST);
+    let prefix = args.try_next().unwrap_or(b"key");
+    let size = args.try_next().map(positive).transpose()?;
+    for index in 0..count {
+        let name = [prefix, b":", index.to_string().as_bytes()].concat();
+        let key = Key { bytes: &name, hash: cx.server.keyspace.hash(&name) };
+        if cx.server.find(cx.db, key).is_some() {
+            continue;
+        }
+        let mut value = format!("value:{index}").into_bytes();
+        if let Some(size) = size.filter(|size| *size > 0) {
+            value.resize(size as usize, 0);
+        }
+        let db = cx.server.keyspace.db_mut(cx.db);
+        db.set(key.hash, key.bytes, NewValue::from_bytes(&value), Expire::None);
+        cx.server.dirty += 1;
+        cx.server.watches.touch(&mut cx.server.clients, cx.db, &name);
+    }
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.next());
+    let clock = cx.server.time.access_clock();
+    let Some(entry) = cx.server.find(cx.db, key) else { return Err("ERR no such key".into()) };
+    let idle = clock.wrapping_sub(entry.access()) & 0x00FF_FFFF;
+    let serialized = entry.memory_usage();
+    let (extra, refcount) = match entry.value() {
+        store::Value::List(list) => (format!(" ql_nodes:{}", list.node_count()), 1),
+        store::Value::Int(0..10_000) => (String::new(), i32::MAX),
+        _ => (String::new(), 1),
+    };
+    let text = format!(
+        "Value at:0x{:x} refcount:{refcount} encoding:{} serializedlength:{serialized} lru:{} lru_seconds_idle:{idle}{extra}",
+        entry.key().as_ptr().addr(),
+        entry.encoding(),
+        entry.access(),
+    );
+    cx.reply.simple(&text);
+    Ok(Outcome::Done)
+}
+
+fn packed_threshold(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let text = String::from_utf8_lossy(args.next()).into_owned();
+    let bytes = common::number::parse_memory(&text).ok().filter(|bytes| *bytes <= 1 << 32);
+    let Some(bytes) = bytes else {
+        return Err("ERR argument must be a memory value bigger than 1 and smaller than 4gb".into());
+    };
+    cx.server.packed_threshold = bytes as usize;
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// One reply of each kind.
+fn protocol(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let reply = &mut cx.reply;
+    let resp3 = reply.resp == Resp::V3;
+    match args.next().to_ascii_lowercase().as_slice() {
+        b"string" => reply.bulk(b"Hello World"),
+        b"integer" => reply.integer(12345),
+        b"double" if resp3 => reply.raw(b",3.141\r\n"),
+        b"double" => reply.bulk(b"3.141"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|n| reply.integer(n));
+        }
+        b"map" => {
+            reply.map(3);
+            for n in 0..3 {
+                reply.integer(n);
+                reply.boolean(n == 1);
+            }
+        }
+        b"attrib" => {
+            if resp3 {
+                reply.raw(b"|1\r\n");
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.integer(90);
+            }
+            reply.bulk(b"Some real reply following the attribute");
+        }
+        b"push" if resp3 => {
+            reply.push(2);
+            reply.bulk(b"server-cpu-usage");
+            reply.integer(42);
+        }
+        b"push" => return Err("ERR RESP2 is not supported by this command".into()),
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        b"verbatim" => reply.verbatim(b"This is a verbatim\nstring"),
+        b"bignum" if resp3 => reply.raw(b"(1234567999999999999999999999999999999\r\n"),
+        b"bignum" => reply.bulk(b"1234567999999999999999999999999999999"),
+        _ => {
+            return Err("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false".into());
+        }
+    }
+    Ok(Outcome::Done)
+}

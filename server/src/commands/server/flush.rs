@@ -1,0 +1,73 @@
+//! FLUSHALL, FLUSHDB, SWAPDB.
+
+use crate::context::Cx;
+use crate::replication::Propagate;
+use common::command::{Args, CommandError, CommandResult, Outcome};
+use common::number::parse_i64;
+use store::DbIndex;
+
+/// Whether to free in the background: as asked for, else as configured.
+fn lazily(cx: &Cx<'_>, args: &mut Args<'_>) -> Result<bool, CommandError> {
+    match args.left() {
+        0 => Ok(cx.server.config.lazyfree_lazy_user_flush),
+        1 if args.take("ASYNC") => Ok(true),
+        1 if args.take("SYNC") => Ok(false),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+/// Empties a database; the number of keys deleted.
+fn empty(cx: &mut Cx<'_>, db: DbIndex, lazily: bool) -> u64 {
+    let server = &mut *cx.server;
+    let keyspace = &server.keyspace;
+    server
+        .watches
+        .touch_all(&mut server.clients, db, |key| keyspace.db(db).get(keyspace.hash(key), key).is_some());
+    let deleted = server.keyspace.db(db).len() as u64;
+    let garbage = server.keyspace.db_mut(db).clear();
+    server.garbage.release(garbage, lazily);
+    deleted
+}
+
+pub(super) fn flushdb(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let lazily = lazily(cx, args)?;
+    let deleted = empty(cx, cx.db, lazily);
+    cx.server.dirty += deleted;
+    cx.propagate = Propagate::Forced; // replicas may hold what we don't
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+pub(super) fn flushall(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let lazily = lazily(cx, args)?;
+    cx.server.abort_snapshot_for_flush();
+    let mut deleted = 0;
+    for index in 0..cx.server.keyspace.count() {
+        deleted += empty(cx, DbIndex(index), lazily);
+    }
+    // One more, so that even an empty database is worth saving: the file may still hold what was deleted.
+    cx.server.dirty += deleted + 1;
+    cx.propagate = Propagate::Forced;
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+pub(super) fn swapdb(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let first = parse_i64(args.next()).ok_or(CommandError::Text("ERR invalid first DB index"))?;
+    let second = parse_i64(args.next()).ok_or(CommandError::Text("ERR invalid second DB index"))?;
+    let (one, other) = (cx.database(first)?, cx.database(second)?);
+    if one != other {
+        let server = &mut *cx.server;
+        let keyspace = &server.keyspace;
+        let exists = |db: DbIndex, key: &[u8]| keyspace.db(db).get(keyspace.hash(key), key).is_some();
+        let either = |key: &[u8]| exists(one, key) || exists(other, key);
+        server.watches.touch_all(&mut server.clients, one, either);
+        server.watches.touch_all(&mut server.clients, other, either);
+        server.keyspace.swap(one, other);
+        server.blocked.signal_database(one);
+        server.blocked.signal_database(other);
+    }
+    cx.server.dirty += 1;
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,241 @@
+//! INFO.
+
+use crate::context::Cx;
+use crate::server::Server;
+use common::command::{Args, CommandResult, Outcome};
+use std::fmt::Write;
+use store::DbIndex;
+
+/// Sections in Redis's order; those marked are left out of the default.
+const SECTIONS: &[(&str, bool, fn(&mut Server, &mut String))] = &[
+    ("server", true, server_section),
+    ("clients", true, clients_section),
+    ("memory", true, memory_section),
+    ("persistence", true, crate::persistence::info),
+    ("stats", true, stats_section),
+    ("replication", true, crate::replication::info),
+    ("cpu", true, cpu_section),
+    ("modules", true, |_, _| {}),
+    ("commandstats", false, commandstats_section),
+    ("errorstats", true, errorstats_section),
+    ("latencystats", false, latencystats_section),
+    ("cluster", true, |_, out| line(out, "cluster_enabled", 0)),
+    ("keyspace", true, keyspace_section),
+];
+
+pub(super) fn info(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let wanted: Vec<String> =
+        args.rest().map(|word| String::from_utf8_lossy(word).to_ascii_lowercase()).collect();
+    let text = render(cx.server, &wanted);
+    cx.reply.verbatim(text.as_bytes());
+    Ok(Outcome::Done)
+}
+
+/// The text of INFO for some sections, or for the default ones when none is named.
+pub fn render(server: &mut Server, wanted: &[String]) -> String {
+    let has = |name: &str| wanted.iter().any(|word| word == name);
+    let (all, default) = (has("all") || has("everything"), wanted.is_empty() || has("default"));
+    let mut out = String::new();
+    for (name, in_default, write) in SECTIONS {
+        if all || default && *in_default || has(name) {
+            if !out.is_empty() {
+                out.push_str("\r\n");
+            }
+            let mut title = (*name).to_owned();
+            title[..1].make_ascii_uppercase();
+            let title = if *name == "cpu" { "CPU".to_owned() } else { title };
+            let _ = write!(out, "# {title}\r\n");
+            write(server, &mut out);
+        }
+    }
+    out
+}
+
+/// Adds a field.
+pub fn line(out: &mut String, name: &str, value: impl std::fmt::Display) {
+    let _ = write!(out, "{name}:{value}\r\n");
+}
+
+fn server_section(server: &mut Server, out: &mut String) {
+    let now_ms = server.time.now_ms();
+    let uptime_s = (now_ms - server.lifecycle.started_ms) / 1000;
+    let uname = rustix::system::uname();
+    line(out, "redis_version", common::REDIS_VERSION);
+    line(out, "redis_git_sha1", "00000000");
+    line(out, "redis_git_dirty", 0);
+    line(out, "redis_build_id", env!("CARGO_PKG_VERSION"));
+    line(out, "redis_mode", "standalone");
+    line(out, "server_name", "ochre");
+    line(out, "ochre_version", env!("CARGO_PKG_VERSION"));
+    line(
+        out,
+        "os",
+        format_args!(
+            "{} {} {}",
+            uname.sysname().to_string_lossy(),
+            uname.release().to_string_lossy(),
+            uname.machine().to_string_lossy()
+        ),
+    );
+    line(out, "arch_bits", usize::BITS);
+    line(out, "monotonic_clock", "POSIX clock_gettime");
+    line(out, "multiplexing_api", "epoll");
+    line(out, "process_id", std::process::id());
+    line(out, "process_supervised", "no");
+    line(out, "run_id", &server.lifecycle.run_id);
+    line(out, "tcp_port", server.lifecycle.ports.0);
+    line(out, "server_time_usec", server.time.now_us());
+    line(out, "uptime_in_seconds", uptime_s);
+    line(out, "uptime_in_days", uptime_s / 86_400);
+    line(out, "hz", server.config.hz);
+    line(out, "configured_hz", server.config.hz);
+    line(out, "lru_clock", server.time.access_clock());
+    line(out, "executable", server.lifecycle.executable.display());
+    line(out, "config_file", server.lifecycle.config_file.as_deref().unwrap_or("".as_ref()).display());
+    line(out, "io_threads_active", u8::from(server.config.io_threads > 1));
+}
+
+fn clients_section(server: &mut Server, out: &mut String) {
+    let pubsub = server.clients.iter().filter(|client| client.subscriptions() > 0).count();
+    let watching = server.clients.iter().filter(|client| !client.ext.watches.is_empty()).count();
+    let replicas = server.clients.iter().filter(|client| client.ext.replica.is_some()).count();
+    let most_input =
+        server.clients.iter().filter_map(|c| c.link()).map(|link| link.query_buffer().0).max().unwrap_or(0);
+    let most_output = server.clients.iter().map(|client| client.unsent()).max().unwrap_or(0);
+    line(out, "connected_clients", server.clients.len() - replicas);
+    line(out, "cluster_connections", 0);
+    line(out, "maxclients", server.config.max_clients);
+    line(out, "client_recent_max_input_buffer", most_input);
+    line(out, "client_recent_max_output_buffer", most_output);
+    line(out, "blocked_clients", server.blocked.len());
+    line(out, "tracking_clients", 0);
+    line(out, "pubsub_clients", pubsub);
+    line(out, "watching_clients", watching);
+    line(out, "clients_in_timeout_table", server.blocked.timeouts());
+    line(out, "total_watched_keys", server.watches.keys());
+    line(out, "total_blocking_keys", server.blocked.keys());
+}
+
+fn memory_section(server: &mut Server, out: &mut String) {
+    let used = crate::memory::used_bytes();
+    server.stats.peak_memory = server.stats.peak_memory.max(used);
+    let (rss, peak) = (crate::process::resident_bytes(), server.stats.peak_memory);
+    line(out, "used_memory", used);
+    line(out, "used_memory_human", human(used));
+    line(out, "used_memory_rss", rss);
+    line(out, "used_memory_rss_human", human(rss));
+    line(out, "used_memory_peak", peak);
+    line(out, "used_memory_peak_human", human(peak));
+    line(out, "used_memory_lua", 0);
+    line(out, "maxmemory", 0);
+    line(out, "maxmemory_human", human(0));
+    line(out, "maxmemory_policy", "noeviction");
+    line(out, "mem_fragmentation_ratio", format_args!("{:.2}", rss as f64 / used.max(1) as f64));
+    line(out, "mem_allocator", "jemalloc-5.3.1");
+    line(out, "lazyfree_pending_objects", server.garbage.pending());
+    line(out, "lazyfreed_objects", server.garbage.freed());
+}
+
+/// A number of bytes with a unit, as Redis prints it.
+fn human(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for next in ["K", "M", "G", "T", "P"] {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, next);
+    }
+    if unit == "B" { format!("{bytes}B") } else { format!("{value:.2}{unit}") }
+}
+
+fn stats_section(server: &mut Server, out: &mut String) {
+    let stats = &server.stats;
+    line(out, "total_connections_received", stats.connections);
+    line(out, "total_commands_processed", stats.total_commands);
+    line(out, "instantaneous_ops_per_sec", stats.rate.per_second());
+    line(out, "rejected_connections", stats.rejected_connections);
+    line(out, "sync_full", stats.sync_full);
+    line(out, "sync_partial_ok", stats.sync_partial_ok);
+    line(out, "sync_partial_err", stats.sync_partial_err);
+    line(out, "expired_keys", stats.expired_keys);
+    line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
+    line(out, "evicted_keys", 0);
+    line(out, "keyspace_hits", stats.keyspace_hits);
+    line(out, "keyspace_misses", stats.keyspace_misses);
+    line(out, "pubsub_channels", server.pubsub.channels().count());
+    line(out, "pubsub_patterns", server.pubsub.patterns());
+    line(out, "total_forks", 0);
+    line(out, "total_error_replies", stats.total_error_replies);
+    line(out, "unexpected_error_replies", 0);
+    line(out, "client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
+    line(out, "client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
+    line(out, "acl_access_denied_auth", stats.acl_access_denied_auth);
+    line(out, "total_protocol_errors", stats.protocol_errors);
+    line(out, "actor_turns", stats.turns);
+    line(out, "actor_longest_turn_usec", stats.longest_turn_us);
+}
+
+fn cpu_section(_: &mut Server, out: &mut String) {
+    let (user, system) = crate::process::cpu_seconds();
+    line(out, "used_cpu_sys", format_args!("{system:.6}"));
+    line(out, "used_cpu_user", format_args!("{user:.6}"));
+    line(out, "used_cpu_sys_children", "0.000000");
+    line(out, "used_cpu_user_children", "0.000000");
+}
+
+fn commandstats_section(server: &mut Server, out: &mut String) {
+    for id in server.table.all() {
+        let stats = &server.stats.commands[id.index()];
+        if stats.calls + stats.rejected + stats.failed == 0 {
+            continue;
+        }
+        let usec = stats.nanoseconds / 1000;
+        let per_call = usec as f64 / stats.calls.max(1) as f64;
+        let name = server.table.full_name(id);
+        let _ = write!(
+            out,
+            "cmdstat_{name}:calls={},usec={usec},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}\r\n",
+            stats.calls, stats.rejected, stats.failed
+        );
+    }
+}
+
+fn errorstats_section(server: &mut Server, out: &mut String) {
+    for (code, count) in &server.stats.errors {
+        let _ = write!(out, "errorstat_{code}:count={count}\r\n");
+    }
+}
+
+fn latencystats_section(server: &mut Server, out: &mut String) {
+    if !server.config.latency_tracking {
+        return;
+    }
+    for id in server.table.all() {
+        let latency = &server.stats.commands[id.index()].latency;
+        let percentiles: Vec<String> = server
+            .config
+            .latency_percentiles
+            .iter()
+            .filter_map(|percent| {
+                Some(format!("p{percent}={:.3}", latency.percentile(*percent)? as f64 / 1000.0))
+            })
+            .collect();
+        if !percentiles.is_empty() {
+            let _ = write!(
+                out,
+                "latency_percentiles_usec_{}:{}\r\n",
+                server.table.full_name(id),
+                percentiles.join(",")
+            );
+        }
+    }
+}
+
+fn keyspace_section(server: &mut Server, out: &mut String) {
+    for index in 0..server.keyspace.count() {
+        let db = server.keyspace.db(DbIndex(index));
+        if !db.is_empty() {
+            let _ = write!(out, "db{index}:keys={},expires={},avg_ttl=0\r\n", db.len(), db.expires());
+        }
+    }
+}

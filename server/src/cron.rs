@@ -1,0 +1,80 @@
+//! What happens by the clock: expiry, deadlines, limits, rates.
+
+use crate::server::{Key, Server};
+use std::time::{Duration, Instant};
+use store::DbIndex;
+
+/// Time that one round of the expire cycle may take.
+const EXPIRE_SLICE: Duration = Duration::from_millis(1);
+/// Keys looked for at once between two looks at the clock.
+const EXPIRE_BATCH: usize = 64;
+/// Directory slots looked at once between two looks at the clock: some 20 µs.
+const EXPIRE_BUDGET: usize = 16 * 1024;
+
+/// Pause between two rounds of the expire cycle while keys are due.
+pub const EXPIRE_PAUSE: Duration = Duration::from_millis(2);
+
+/// Runs every `1000 / hz` ms; true when the expire cycle has more to do.
+pub fn tick(server: &mut Server) -> bool {
+    server.time.follow_wall();
+    let now_ms = server.time.now_ms();
+    let (commands, access) = (server.stats.total_commands, server.time.access_clock());
+    server.stats.rate.sample(now_ms, commands);
+    server.keyspace.set_new_access(access);
+    let more = expire_cycle(server);
+    check_clients(server, now_ms);
+    crate::persistence::tick(server);
+    crate::replication::tick(server);
+    more
+}
+
+/// Deletes keys whose time is up; true when more are left.
+pub fn expire_cycle(server: &mut Server) -> bool {
+    if !server.active_expire || server.lifecycle.loading {
+        return false;
+    }
+    let started = Instant::now();
+    let now_ms = server.time.now_ms();
+    for index in 0..server.keyspace.count() {
+        let db = DbIndex(index);
+        loop {
+            let mut due: Vec<Vec<u8>> = Vec::new();
+            let more = server
+                .keyspace
+                .db_mut(db)
+                .expired(now_ms, EXPIRE_BATCH, EXPIRE_BUDGET, |key, _| due.push(key.to_vec()));
+            for name in due {
+                let hash = server.keyspace.hash(&name);
+                server.expire(db, Key { bytes: &name, hash });
+                server.replication.commit();
+            }
+            if !more {
+                break;
+            }
+            if started.elapsed() > EXPIRE_SLICE {
+                server.stats.expired_time_cap_reached += 1;
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Idle clients and those over their soft limit.
+fn check_clients(server: &mut Server, now_ms: i64) {
+    let timeout_ms = i64::from(server.config.timeout) * 1000;
+    for slot in server.clients.slots() {
+        let Some(client) = server.clients.get(slot) else { continue };
+        let idle = timeout_ms > 0
+            && now_ms - client.active_ms > timeout_ms
+            && client.ext.parked.is_none()
+            && client.ext.replica.is_none()
+            && client.subscriptions() == 0;
+        if idle && !server.clients.is_running(slot) {
+            tracing::debug!("Closing idle client");
+            server.free_client(slot);
+        } else if client.unsent() > 0 && server.over_output_limit(slot) {
+            server.cut_for_output(slot);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Start and main loop: configuration, sockets and the actor put together.
+
+use crate::actor::Actor;
+use crate::apply::Outside;
+use crate::config::Config;
+use crate::cron;
+use crate::dispatch::{command_table, wake_overdue};
+use crate::lifecycle::{Shutdown, fill_random};
+use crate::scripting::ScriptHost;
+use crate::server::Server;
+use crate::wiring::Listeners;
+use common::clients::Slot;
+use common::net::{Hub, Mailbox, NetEvent, NetLimits};
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::unbounded_channel;
+
+/// What main found out.
+pub struct Start {
+    /// Directives.
+    pub config: Config,
+    /// The configuration file, absolute.
+    pub file: Option<PathBuf>,
+    /// The running log.
+    pub log: crate::log::Level,
+}
+
+/// Runs the server until it ends; the process's exit code.
+pub fn run(start: Start) -> i32 {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    match builder.build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime.block_on(serve(start)),
+        Err(error) => {
+            tracing::error!("Failed to start: {error}");
+            1
+        }
+    }
+}
+
+async fn serve(start: Start) -> i32 {
+    let config = start.config.clone();
+    let mailbox: Mailbox<NetEvent> = Mailbox::default();
+    let limits = Arc::new(NetLimits::new(config.proto_max_bulk_len, config.client_query_buffer_limit));
+    let hub = match open_hub(&config, mailbox.clone(), &limits) {
+        Ok(hub) => Rc::new(hub),
+        Err(error) => {
+            tracing::error!("Failed to start I/O threads: {error}");
+            return 1;
+        }
+    };
+    let homes = hub.homes();
+    let mut listeners = Listeners::new(hub);
+    let mut server = Box::new(new_server(start));
+    let (wiring, wishes) = unbounded_channel();
+    server.outside.limits = Some(limits);
+    server.outside.wiring = Some(wiring);
+    if let Err(error) = crate::persistence::load_at_start(&mut server) {
+        tracing::error!("{error}");
+        return 1;
+    }
+    if let Err(error) = listeners.listen(&config) {
+        tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
+        tracing::debug!("{error}");
+        return 1;
+    }
+    tokio::task::spawn_local(listeners.follow(wishes));
+    tracing::info!("Server initialized");
+    if config.port != 0 {
+        tracing::info!("Ready to accept connections tcp");
+    } else if config.tls_port != 0 {
+        tracing::info!("Ready to accept connections tls");
+    } else {
+        tracing::info!("Ready to accept connections unix");
+    }
+    let host = Rc::new(ScriptHost::default());
+    main_loop(Actor::new(server, host, homes), mailbox).await
+}
+
+/// `io-threads 1`: connections live with the actor; `N`: the actor alone here, connections on N-1 threads.
+fn open_hub(config: &Config, mailbox: Mailbox<NetEvent>, limits: &Arc<NetLimits>) -> io::Result<Hub> {
+    match config.io_threads {
+        0 | 1 => Ok(Hub::local(mailbox, limits.clone())),
+        threads => Hub::threads(usize::from(threads) - 1, mailbox, limits),
+    }
+}
+
+fn new_server(start: Start) -> Server {
+    let mut seed = [0; 16];
+    fill_random(&mut seed);
+    let (low, high) = seed.split_at(8);
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    let table = Box::leak(Box::new(command_table()));
+    let mut server = Server::new(start.config, table, [word(low), word(high)]);
+    server.lifecycle.config_file = start.file;
+    server.lifecycle.ports = (server.config.port, server.config.tls_port);
+    server.outside = Outside { log: Some(start.log), ..Outside::default() };
+    server
+}
+
+/// What the loop woke up for.
+enum Wake {
+    Events,
+    Tick,
+    Deadline,
+    Expire,
+    Internal,
+    Terminate(&'static str),
+}
+
+async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
+    let mut events: Vec<NetEvent> = Vec::new();
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened to");
+    let mut next_tick = tokio::time::Instant::now();
+    let mut next_expire = None;
+    let mut messages = Vec::new();
+    let internal = actor.server().internal.clone();
+    loop {
+        if let Some(code) = exit_code(&mut actor) {
+            return code;
+        }
+        if actor.has_script() {
+            tokio::task::yield_now().await;
+            if mailbox.drain(&mut events) {
+                actor.turn(&mut events);
+            }
+            actor.resume_script();
+            continue;
+        }
+        let deadline = actor.server().blocked.next_deadline();
+        let wait_ms = deadline.map(|at| (at - common::clock::now_ms()).max(0) as u64);
+        let until_deadline = async {
+            match wait_ms {
+                Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let until_expire = async {
+            match next_expire {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let wake = tokio::select! {
+            biased;
+            () = std::future::poll_fn(|cx| mailbox.poll_drain(cx, &mut events)) => Wake::Events,
+            () = std::future::poll_fn(|cx| internal.poll_drain(cx, &mut messages)) => Wake::Internal,
+            () = tokio::time::sleep_until(next_tick) => Wake::Tick,
+            () = until_deadline => Wake::Deadline,
+            () = until_expire => Wake::Expire,
+            _ = terminate.recv() => Wake::Terminate("SIGTERM"),
+            _ = interrupt.recv() => Wake::Terminate("SIGINT"),
+        };
+        match wake {
+            Wake::Events => actor.turn(&mut events),
+            Wake::Internal => {
+                for message in messages.drain(..) {
+                    actor.server().receive(message);
+                }
+                actor.finish_turn();
+            }
+            Wake::Tick => {
+                let more = cron::tick(actor.server());
+                next_expire = more.then(|| tokio::time::Instant::now() + cron::EXPIRE_PAUSE);
+                actor.finish_turn();
+                let hz = u64::from(actor.server().config.hz.max(1));
+                next_tick = tokio::time::Instant::now() + Duration::from_millis(1000 / hz);
+            }
+            Wake::Expire => {
+                actor.server().time.sample();
+                let more = cron::expire_cycle(actor.server());
+                next_expire = more.then(|| tokio::time::Instant::now() + cron::EXPIRE_PAUSE);
+                actor.finish_turn();
+            }
+            Wake::Deadline => {
+                let server = actor.server();
+                server.time.sample();
+                wake_overdue(server);
+                actor.finish_turn();
+            }
+            Wake::Terminate(name) => {
+                tracing::warn!("Received {name} scheduling shutdown...");
+                let server = actor.server();
+                let flags = if name == "SIGTERM" {
+                    server.config.shutdown_on_sigterm
+                } else {
+                    server.config.shutdown_on_sigint
+                };
+                let save = if flags.save() {
+                    Some(true)
+                } else if flags.nosave() {
+                    Some(false)
+                } else {
+                    None
+                };
+                let wish = Shutdown { save, now: flags.now(), force: flags.force() };
+                if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
+                    tracing::warn!(
+                        "Errors trying to shut down the server. Check the logs for more information."
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn exit_code(actor: &mut Actor) -> Option<i32> {
+    actor.server().lifecycle.shutdown?;
+    actor.finish_turn();
+    tracing::warn!("Redis is now ready to exit, bye bye...");
+    Some(0)
+}
