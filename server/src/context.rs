@@ -9,6 +9,7 @@ use common::clients::{Clients, Slot};
 use common::command::{CommandError, Table};
 use common::context::Context;
 use common::net::Hint;
+use common::number::parse_i64;
 use common::pubsub::PubSub;
 use common::resp::Reply;
 use std::rc::Rc;
@@ -161,7 +162,11 @@ impl<'a> Cx<'a> {
     ///
     /// # Errors
     /// When there is none at `index`.
-    pub fn select(&mut self, index: i64) -> Result<(), CommandError> {
+    pub fn select(&mut self, index: &[u8]) -> Result<(), CommandError> {
+        let index = parse_i64(index).ok_or(CommandError::NotAnInteger)?;
+        if i32::try_from(index).is_err() {
+            return Err("ERR value is out of range, value must between -2147483648 and 2147483647".into());
+        }
         let index = self.database(index)?;
         self.db = index;
         let slot = self.slot;

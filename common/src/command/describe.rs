@@ -158,7 +158,7 @@ fn info<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     for name in args.rest() {
         match table.find_full(name) {
             Some(id) => describe(cx.reply(), table, id),
-            None => cx.reply().null_array(),
+            None => cx.reply().null(),
         }
     }
     Ok(Outcome::Done)

@@ -95,6 +95,15 @@ impl KeySpec {
         Self { search: Search::Index(index), find: Find::Count(0, 1, 1), access }
     }
 
+    /// What this request does with the keys: SET reads the old value only with GET.
+    fn access_of(&self, args: &Args<'_>) -> Access {
+        match self.access {
+            Access::Variable if args.all().any(|word| word.eq_ignore_ascii_case(b"get")) => Access::RwUpdate,
+            Access::Variable => Access::Overwrite,
+            access => access,
+        }
+    }
+
     /// Appends the indexes of this rule's keys in `args`; false when the request does not fit the rule.
     pub fn find(&self, args: &Args<'_>, out: &mut Vec<KeyRef>) -> bool {
         let argc = args.count() as i64;
@@ -136,7 +145,8 @@ impl KeySpec {
             return false;
         }
         let keys = (first..=last).step_by(step.max(1));
-        out.extend(keys.map(|index| KeyRef { index: index as usize, access: self.access }));
+        let access = self.access_of(args);
+        out.extend(keys.map(|index| KeyRef { index: index as usize, access }));
         true
     }
 }

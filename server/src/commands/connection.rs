@@ -1,6 +1,6 @@
 //! The connection group, as far as it needs databases; the rest is shared with the sentinel in `common`.
 
-use super::{doc, integer};
+use super::doc;
 use crate::context::Cx;
 use crate::server::Ochre;
 use common::command::{Acl, Args, Arity, Command, CommandResult, Flags, Outcome};
@@ -19,8 +19,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[Command {
 }];
 
 fn select(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
-    let index = integer(args.next())?;
-    cx.select(index)?;
+    cx.select(args.next())?;
     cx.reply.ok();
     Ok(Outcome::Done)
 }

@@ -6,7 +6,9 @@ mod scan;
 use super::doc;
 use crate::context::Cx;
 use crate::server::Ochre;
-use common::command::{Access, Acl, Args, Arity, Command, CommandResult, Flags, Handler, KeySpec, Outcome};
+use common::command::{
+    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, KeySpec, Outcome,
+};
 
 const ACL: &[Acl] = &[Acl::Keyspace];
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
@@ -203,7 +205,21 @@ fn object_help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-/// Redis's check of a cursor: all digits, fits 64 bits.
-fn cursor(word: &[u8]) -> Result<u64, common::command::CommandError> {
-    common::number::parse_u64(word).ok_or(common::command::CommandError::Text("ERR invalid cursor"))
+/// A cursor as C's `strtoul` reads it, which is what Redis does: a sign may stand in front, and nothing means 0.
+fn cursor(word: &[u8]) -> Result<u64, CommandError> {
+    let (negative, digits) = match word.first() {
+        Some(b'-') => (true, &word[1..]),
+        Some(b'+') => (false, &word[1..]),
+        _ => (false, word),
+    };
+    let value = match digits {
+        [] if word.is_empty() => Some(0),
+        [] => None,
+        digits => digits.iter().try_fold(0u64, |value, byte| {
+            let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+            value.checked_mul(10)?.checked_add(digit)
+        }),
+    };
+    let value = value.ok_or(CommandError::Text("ERR invalid cursor"))?;
+    Ok(if negative { value.wrapping_neg() } else { value })
 }

@@ -1,5 +1,7 @@
 //! What is kept on disk.
 
+pub mod rdb;
+
 use crate::commands::server::line;
 use crate::config::Config;
 use crate::server::Server;

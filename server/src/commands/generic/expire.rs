@@ -52,8 +52,9 @@ impl Condition {
 
 pub(super) fn expire(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolute: bool) -> CommandResult {
     let key = cx.key(args.next());
-    let when = integer(args.next())?;
+    let when = args.next();
     let condition = Condition::parse(args)?;
+    let when = integer(when)?;
     let invalid = || {
         let name = String::from_utf8_lossy(args.get(0)).to_ascii_lowercase();
         CommandError::Message(format!("ERR invalid expire time in '{name}' command"))
@@ -98,7 +99,7 @@ pub(super) fn ttl(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolute: 
         Some(Some(at_ms)) => {
             let ms = if absolute { at_ms } else { (at_ms - now_ms).max(0) };
             // Seconds are rounded to the nearest.
-            reply(&mut cx.reply, if unit_ms == 1 { ms } else { (ms + 500) / 1000 });
+            reply(&mut cx.reply, if unit_ms == 1 { ms } else { ms.saturating_add(500) / 1000 });
         }
     }
     Ok(Outcome::Done)

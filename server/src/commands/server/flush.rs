@@ -53,8 +53,10 @@ pub(super) fn flushall(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 pub(super) fn swapdb(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
-    let first = parse_i64(args.next()).ok_or(CommandError::Text("ERR invalid first DB index"))?;
-    let second = parse_i64(args.next()).ok_or(CommandError::Text("ERR invalid second DB index"))?;
+    let index =
+        |word, error| parse_i64(word).filter(|n| i32::try_from(*n).is_ok()).ok_or(CommandError::Text(error));
+    let first = index(args.next(), "ERR invalid first DB index")?;
+    let second = index(args.next(), "ERR invalid second DB index")?;
     let (one, other) = (cx.database(first)?, cx.database(second)?);
     if one != other {
         let server = &mut *cx.server;

@@ -70,12 +70,7 @@ pub(super) fn incrbyfloat(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult
     }
     let text = sum.to_string();
     check_length(cx, text.len() as u64)?;
-    cx.server.keyspace.db_mut(cx.db).set(
-        key.hash,
-        key.bytes,
-        NewValue::from_bytes(text.as_bytes()),
-        Expire::Keep,
-    );
+    cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, NewValue::Bytes(text.as_bytes()), Expire::Keep);
     if !existed {
         cx.server.notify_new(cx.db, key.bytes);
     }

@@ -1,0 +1,296 @@
+//! Round trips, damage, and exchanges with a real `redis-server` where one is installed.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Default, Debug, PartialEq)]
+struct Seen {
+    aux: Vec<(String, String)>,
+    sizes: Vec<(usize, u64, u64)>,
+    records: Vec<Record>,
+}
+
+impl RdbSink for Seen {
+    fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<(), String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.aux.push((text(name), text(value)));
+        Ok(())
+    }
+
+    fn resize_db(&mut self, db: usize, keys: u64, expires: u64) {
+        self.sizes.push((db, keys, expires));
+    }
+
+    fn key(&mut self, record: Record) -> Result<(), String> {
+        self.records.push(record);
+        Ok(())
+    }
+}
+
+fn load(bytes: &[u8]) -> Result<(Seen, Summary), RdbError> {
+    let mut seen = Seen::default();
+    let summary = Loader::new(bytes, "test.rdb", true).load(&mut seen)?;
+    Ok((seen, summary))
+}
+
+fn info() -> Info<'static> {
+    Info {
+        redis_version: "7.0.15",
+        ctime: 1_700_000_000,
+        used_memory: 12345,
+        replication: None,
+        aof_base: false,
+    }
+}
+
+/// A listpack of short strings, so that tests need not depend on the store.
+fn listpack(elements: &[&[u8]]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for element in elements {
+        assert!(element.len() < 64);
+        body.push(0x80 | element.len() as u8);
+        body.extend(*element);
+        body.push(element.len() as u8 + 1);
+    }
+    let mut bytes = ((6 + body.len() + 1) as u32).to_le_bytes().to_vec();
+    bytes.extend((elements.len() as u16).to_le_bytes());
+    bytes.extend(body);
+    bytes.push(0xff);
+    bytes
+}
+
+fn write(records: &[Record], compression: bool, checksum: bool) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), compression, checksum);
+    writer.header(&info()).unwrap();
+    let mut db = None;
+    for record in records {
+        if db != Some(record.db) {
+            db = Some(record.db);
+            writer.select_db(record.db).unwrap();
+        }
+        let (key, expire, access) = (&record.key, record.expire_ms, record.access);
+        match &record.value {
+            RdbValue::String(text) => writer.string(key, expire, access, text).unwrap(),
+            RdbValue::List(nodes) => {
+                writer.begin_list(key, expire, access, nodes.len() as u64).unwrap();
+                for node in nodes {
+                    let node = match node {
+                        ListNode::Packed(bytes) => NodeRef::Packed(bytes),
+                        ListNode::Plain(bytes) | ListNode::Element(bytes) => NodeRef::Plain(bytes),
+                    };
+                    writer.list_node(node).unwrap();
+                }
+            }
+        }
+    }
+    let (bytes, len) = writer.finish().unwrap();
+    assert_eq!(bytes.len() as u64, len);
+    bytes
+}
+
+fn any_text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..100),
+        prop::collection::vec(0u8..3, 0..5000),
+        any::<i64>().prop_map(|n| n.to_string().into_bytes()),
+        any::<i32>().prop_map(|n| (n >> 12).to_string().into_bytes()),
+        (1usize..200_000).prop_map(|n| vec![b'x'; n]),
+    ]
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let node = prop_oneof![
+        any_text().prop_map(ListNode::Plain),
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..20).prop_map(|elements| {
+            ListNode::Packed(listpack(&elements.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+        }),
+    ];
+    let value = prop_oneof![
+        any_text().prop_map(RdbValue::String),
+        prop::collection::vec(node, 1..5).prop_map(RdbValue::List),
+    ];
+    let access = prop::option::of(prop_oneof![
+        any::<u64>().prop_map(Access::Idle),
+        any::<u8>().prop_map(Access::Freq)
+    ]);
+    (0usize..20_000, any_text(), prop::option::of(any::<i64>()), access, value)
+        .prop_map(|(db, key, expire_ms, access, value)| Record { db, key, expire_ms, access, value })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_written_is_read_back(
+        records in prop::collection::vec(any_record(), 0..10),
+        compression: bool,
+        checksum: bool,
+    ) {
+        let bytes = write(&records, compression, checksum);
+        let (seen, summary) = load(&bytes).unwrap();
+        prop_assert_eq!(seen.records, records);
+        prop_assert_eq!((summary.version, summary.bytes), (10, bytes.len() as u64));
+    }
+
+    #[test]
+    fn damage_never_panics(records in prop::collection::vec(any_record(), 1..4), flips in prop::collection::vec(any::<(usize, u8)>(), 1..4)) {
+        let mut bytes = write(&records, true, true);
+        for (at, bits) in flips {
+            let at = at % bytes.len();
+            bytes[at] ^= bits;
+        }
+        let _ = load(&bytes);
+    }
+}
+
+#[test]
+fn the_header_is_what_redis_writes() {
+    let mut writer = Writer::new(Vec::new(), true, true);
+    let replication =
+        Some(ReplicationInfo { stream_db: 3, id: "0123456789012345678901234567890123456789", offset: 7 });
+    writer.header(&Info { replication, ..info() }).unwrap();
+    writer.select_db(3).unwrap();
+    writer.resize_db(70_000, 100).unwrap();
+    writer.integer(b"n", None, None, i64::MIN).unwrap();
+    let (bytes, _) = writer.finish().unwrap();
+    assert!(
+        bytes.starts_with(b"REDIS0010\xfa\x09redis-ver\x067.0.15\xfa\x0aredis-bits\xc0\x40\xfa\x05ctime\xc2")
+    );
+    let (seen, _) = load(&bytes).unwrap();
+    let names: Vec<&str> = seen.aux.iter().map(|(name, _)| name.as_str()).collect();
+    let want = "redis-ver redis-bits ctime used-mem repl-stream-db repl-id repl-offset aof-base";
+    assert_eq!(names.join(" "), want);
+    assert_eq!(seen.sizes, [(3, 70_000, 100)]);
+    assert_eq!(seen.records[0].value, RdbValue::String(i64::MIN.to_string().into_bytes()));
+}
+
+/// A file of the given version with this body, without a checksum.
+fn file(header: &str, body: &[u8]) -> Vec<u8> {
+    [header.as_bytes(), body, b"\xff\0\0\0\0\0\0\0\0"].concat()
+}
+
+#[test]
+fn older_encodings_are_read() {
+    let check = |body: &[u8], want: &[&str]| {
+        let (seen, _) = load(&file("REDIS0003", body)).unwrap();
+        let RdbValue::List(nodes) = &seen.records[0].value else { panic!("not a list") };
+        let want: Vec<ListNode> = want.iter().map(|e| ListNode::Element(e.as_bytes().to_vec())).collect();
+        assert_eq!(*nodes, want);
+    };
+    check(b"\x01\x01k\x03\x01a\xc0\x05\x02bc", &["a", "5", "bc"]);
+    let ziplist = b"\x0f\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf6\xff";
+    let ziplist = [&[ziplist.len() as u8 + 1, 0x10][1..], b"", ziplist].concat();
+    let mut bytes = ziplist[1..].to_vec();
+    bytes[0] = bytes.len() as u8;
+    let framed = [&[bytes.len() as u8][..], &bytes].concat();
+    check(&[b"\x0a\x01k", &framed[..]].concat(), &["a", "5"]);
+    check(&[b"\x0e\x01k\x02", &framed[..], &framed[..]].concat(), &["a", "5", "a", "5"]);
+}
+
+#[test]
+fn old_expiry_and_empty_lists() {
+    let body = b"\xfd\x10\0\0\0\x00\x01k\x01v\x12\x01e\x01\x02\x07\x07\0\0\0\0\0\xff";
+    let (seen, summary) = load(&file("REDIS0010", body)).unwrap();
+    assert_eq!((seen.records.len(), seen.records[0].expire_ms), (1, Some(16_000)));
+    assert_eq!((summary.keys, summary.empty_keys), (1, 1));
+}
+
+#[test]
+fn what_cannot_be_kept_is_named() {
+    let check = |header: &str, body: &[u8], want: &str| {
+        let error = load(&file(header, body)).unwrap_err().to_string();
+        assert_eq!(error, format!("test.rdb, at byte {want}"), "{header} {body:?}");
+    };
+    check("REDIS0010", b"\x04\x01k", "10: type 4 (hash, hashtable) is not supported by this build");
+    check(
+        "REDIS0012",
+        b"\x18\x01k",
+        "10: type 24 (hash with expiring fields) is not supported by this build",
+    );
+    check(
+        "VALKEY080",
+        b"\x16\x01k",
+        "10: type 22 (hash with expiring fields) is not supported by this build",
+    );
+    check("REDIS0010", b"\x63", "10: type 99 (unknown) is not supported by this build");
+    check("REDIS0010", b"\xf5\x01x", "10: opcode 245 (a function library) is not supported by this build");
+    let module = [b"\xf7\x81", &0x0410_4104_1041_0400u64.to_be_bytes()[..]].concat();
+    let why = "19: opcode 247 (data of the module type BBBBBBBBB) is not supported by this build";
+    check("REDIS0010", &module, why);
+    check("REDIS0014", b"", "9: can't handle RDB format version 0014");
+    check("VALKEY081", b"", "9: can't handle RDB format version 081");
+    check("REDIS0080", b"", "9: can't handle RDB format version 0080");
+    check("RADIS0010", b"", "9: wrong signature: not a snapshot file");
+    check("REDIS0010", b"\x00\x01k\xc9", "13: unknown string encoding 9");
+    check("REDIS0010", b"\x00\x82", "11: invalid length (first byte 0x82)");
+    check("REDIS0010", b"\x00\x01k\xc3\x01\x05\x00", "16: invalid compressed string");
+    check("REDIS0010", b"\x12\x01k\x01\x03", "14: unknown list container 3");
+    check("REDIS0010", b"\x12\x01k\x01\x02\x01x", "16: invalid listpack");
+    check("REDIS0010", b"\x0a\x01k\x01x", "14: invalid ziplist");
+    assert!(
+        load(&file("REDIS0010", b"\xf4\x01\x02\x03\x00\x01k\x01v")).is_ok(),
+        "slot sizes are only a hint"
+    );
+}
+
+#[test]
+fn announced_lengths_reserve_nothing() {
+    for body in
+        [&b"\x00\x81\x7f\xff\xff\xff\xff\xff\xff\xff"[..], b"\x12\x01k\x81\xff\xff\xff\xff\xff\xff\xff\xff"]
+    {
+        let error = load(&[b"REDIS0010", body].concat()).unwrap_err();
+        assert!(matches!(error.cause, RdbCause::UnexpectedEof), "{error}");
+    }
+}
+
+#[test]
+fn checksums_are_checked_unless_told_otherwise() {
+    let records = [Record {
+        db: 0,
+        key: b"key".to_vec(),
+        expire_ms: None,
+        access: None,
+        value: RdbValue::String(b"value".to_vec()),
+    }];
+    let mut bytes = write(&records, true, true);
+    let at = bytes.len() - 10;
+    bytes[at] ^= 1;
+    assert!(matches!(load(&bytes).unwrap_err().cause, RdbCause::Checksum { .. }));
+    assert!(Loader::new(&bytes[..], "x", false).load(&mut Seen::default()).is_ok());
+    let unchecked = write(&records, true, false);
+    assert!(unchecked.ends_with(&[0xff, 0, 0, 0, 0, 0, 0, 0, 0]));
+}
+
+#[test]
+fn what_follows_the_file_is_left_over() {
+    let bytes = [&write(&[], true, true)[..], b"*1\r\n"].concat();
+    let mut loader = Loader::new(&bytes[..], "x", true);
+    loader.load(&mut Seen::default()).unwrap();
+    let (rest, _) = loader.into_rest();
+    assert_eq!(rest, b"*1\r\n");
+}
+
+/// Reads one byte at a time: every boundary of the buffer is crossed.
+struct Slow<'a>(&'a [u8]);
+
+impl io::Read for Slow<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.0.len().min(out.len()).min(1);
+        out[..count].copy_from_slice(&self.0[..count]);
+        self.0 = &self.0[count..];
+        Ok(count)
+    }
+}
+
+#[test]
+fn a_slow_reader_gives_the_same() {
+    let value =
+        RdbValue::List(vec![ListNode::Packed(listpack(&[b"a", b"b"])), ListNode::Plain(vec![b'x'; 500])]);
+    let records =
+        [Record { db: 1, key: b"k".to_vec(), expire_ms: Some(-5), access: Some(Access::Idle(300)), value }];
+    let bytes = write(&records, true, true);
+    let mut seen = Seen::default();
+    Loader::new(Slow(&bytes), "x", true).load(&mut seen).unwrap();
+    assert_eq!(seen.records, records);
+}

@@ -1,0 +1,320 @@
+//! Random command sequences against Debian's redis-server, replies compared byte by byte.
+//!
+//! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer, `OCHRE_TEST_ALL=1` prints every
+//! difference instead of stopping at the first.
+
+use ochre_tests::{Client, Settings};
+
+/// Commands per sequence in a normal run.
+const STEPS: usize = 20_000;
+
+/// A small generator: reproducible, no dependency.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 33) as usize % n
+    }
+
+    fn pick(&mut self, from: &[&'static str]) -> &'static str {
+        from[self.below(from.len())]
+    }
+}
+
+const KEYS: &[&str] = &["a", "b", "c", "d", "e", "list", "list2", "counter", "k:1", "k:2"];
+const VALUES: &[&str] = &[
+    "",
+    "0",
+    "1",
+    "-1",
+    "10",
+    "007",
+    "+5",
+    "-0",
+    "3.5",
+    "1e3",
+    " 1",
+    "abc",
+    "hello world",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "\r\n",
+    "nan",
+    "inf",
+];
+const NUMBERS: &[&str] = &[
+    "0",
+    "1",
+    "2",
+    "5",
+    "-1",
+    "-2",
+    "-100",
+    "100",
+    "x",
+    "",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "3.2",
+];
+const TIMES: &[&str] =
+    &["1000", "100000", "0", "-5", "x", "9223372036854775807", "9223372036854774", "4000000000000"];
+const PATTERNS: &[&str] = &["*", "?", "k:*", "[ab]", "[^a]", "list?", "nothing", "\\a"];
+
+/// Commands whose replies depend on order or chance are left out here and tested by themselves: SCAN, KEYS with
+/// several hits, RANDOMKEY, TIME, CLIENT LIST.
+fn command(r: &mut Random) -> Vec<String> {
+    let template: &[&[&'static str]] = &[
+        &["GET", "K"],
+        &["GET", "K"],
+        &["SET", "K", "V"],
+        &["SET", "K", "V"],
+        &["SET", "K", "V", "O"],
+        &["SET", "K", "V", "O", "O"],
+        &["SET", "K", "V", "E", "T"],
+        &["SET", "K", "V", "O", "E", "T"],
+        &["SET", "K", "V", "E", "T", "O"],
+        &["SET", "K", "V", "E"],
+        &["SETNX", "K", "V"],
+        &["SETEX", "K", "T", "V"],
+        &["PSETEX", "K", "T", "V"],
+        &["GETSET", "K", "V"],
+        &["GETDEL", "K"],
+        &["MGET", "K", "K", "K"],
+        &["MSET", "K", "V", "K", "V"],
+        &["MSET", "K", "V", "K"],
+        &["MSETNX", "K", "V", "K", "V"],
+        &["INCR", "K"],
+        &["DECR", "K"],
+        &["INCRBY", "K", "N"],
+        &["DECRBY", "K", "N"],
+        &["INCRBYFLOAT", "K", "V"],
+        &["APPEND", "K", "V"],
+        &["STRLEN", "K"],
+        &["SETRANGE", "K", "N", "V"],
+        &["GETRANGE", "K", "N", "N"],
+        &["SUBSTR", "K", "N", "N"],
+        &["DEL", "K"],
+        &["DEL", "K", "K"],
+        &["UNLINK", "K"],
+        &["EXISTS", "K", "K", "K"],
+        &["TYPE", "K"],
+        &["TOUCH", "K"],
+        &["EXPIRE", "K", "T"],
+        &["EXPIRE", "K", "T", "Y"],
+        &["PEXPIRE", "K", "T", "Y", "Y"],
+        &["EXPIREAT", "K", "T"],
+        &["PEXPIREAT", "K", "T", "X"],
+        &["PERSIST", "K"],
+        &["EXPIRETIME", "K"],
+        &["TTL", "missing"],
+        &["PTTL", "missing"],
+        &["DBSIZE"],
+        &["KEYS", "nothing"],
+        &["KEYS", "a"],
+        &["SCAN", "0", "MATCH", "none", "COUNT", "1000"],
+        &["SCAN", "N", "COUNT", "x"],
+        &["SCAN", "x"],
+        &["LPUSH", "L", "V"],
+        &["LPUSH", "L", "V", "V", "V"],
+        &["RPUSH", "L", "V"],
+        &["RPUSH", "L", "V", "V"],
+        &["LPUSHX", "L", "V"],
+        &["RPUSHX", "L", "V", "V"],
+        &["LPOP", "L"],
+        &["RPOP", "L"],
+        &["LPOP", "L", "N"],
+        &["RPOP", "L", "N"],
+        &["LPOP", "L", "1", "2"],
+        &["LLEN", "L"],
+        &["LRANGE", "L", "N", "N"],
+        &["LRANGE", "L", "0", "-1"],
+        &["BLPOP", "L", "K", "0.01"],
+        &["BRPOP", "L", "x"],
+        &["BLPOP", "L", "-1"],
+        &["LPUSH", "K", "V"],
+        &["LLEN", "K"],
+        &["LRANGE", "K", "0", "-1"],
+        &["GET", "L"],
+        &["INCR", "L"],
+        &["SELECT", "N"],
+        &["SELECT", "1"],
+        &["SELECT", "0"],
+        &["SWAPDB", "0", "1"],
+        &["SWAPDB", "N", "N"],
+        &["FLUSHDB"],
+        &["FLUSHALL", "ASYNC"],
+        &["FLUSHDB", "x"],
+        &["MULTI"],
+        &["EXEC"],
+        &["DISCARD"],
+        &["WATCH", "K"],
+        &["UNWATCH"],
+        &["MULTI"],
+        &["EXEC"],
+        &["EXEC"],
+        &["PING"],
+        &["PING", "V"],
+        &["PING", "V", "V"],
+        &["ECHO", "V"],
+        &["ECHO"],
+        &["OBJECT", "REFCOUNT", "K"],
+        &["OBJECT", "FREQ", "K"],
+        &["OBJECT", "ENCODING", "missing"],
+        &["PUBLISH", "K", "V"],
+        &["PUBSUB", "NUMPAT"],
+        &["PUBSUB", "NUMSUB", "K"],
+        &["PUBSUB", "CHANNELS", "G"],
+        &["CLIENT", "GETNAME"],
+        &["CLIENT", "SETNAME", "V"],
+        &["CLIENT", "KILL", "V"],
+        &["CLIENT", "KILL", "ID", "N"],
+        &["CLIENT", "UNBLOCK", "99999"],
+        &["CLIENT", "UNBLOCK", "N", "V"],
+        &["CLIENT", "NO-EVICT", "V"],
+        &["CLIENT", "REPLY", "V"],
+        &["CLIENT"],
+        &["CLIENT", "FOO"],
+        &["OBJECT", "ENCODING"],
+        &["CONFIG", "GET"],
+        &["CONFIG", "FOO", "V"],
+        &["NOSUCH", "V", "V"],
+        &["", "V"],
+        &["HELLO", "N"],
+        &["AUTH", "V"],
+        &["AUTH", "default", "V"],
+        &["AUTH", "V", "V", "V"],
+        &["COMMAND", "COUNT", "x"],
+        &["COMMAND", "GETKEYS", "MSET", "K", "V", "K", "V"],
+        &["COMMAND", "GETKEYSANDFLAGS", "SET", "K", "V"],
+        &["COMMAND", "INFO", "nosuch"],
+        &["DEBUG", "SLEEP", "0"],
+        &["SHUTDOWN", "V"],
+        &["SUBSCRIBE"],
+    ];
+    let words = template[r.below(template.len())];
+    let fill = |word: &'static str, r: &mut Random| match word {
+        "K" => r.pick(KEYS),
+        "L" => r.pick(&["list", "list2", "l3"]),
+        "V" => r.pick(VALUES),
+        "N" => r.pick(NUMBERS),
+        "T" => r.pick(TIMES),
+        "G" => r.pick(PATTERNS),
+        "O" => r.pick(&["NX", "XX", "GET", "KEEPTTL", "nx", "get", "foo"]),
+        "E" => r.pick(&["EX", "PX", "EXAT", "PXAT", "px"]),
+        // Two relative times are never compared: the servers' clocks are some microseconds apart.
+        "Y" => r.pick(&["NX", "XX", "foo"]),
+        "X" => r.pick(&["NX", "XX", "GT", "LT", "foo"]),
+        other => other,
+    };
+    let mut filled: Vec<String> = words.iter().map(|word| fill(word, r).to_owned()).collect();
+    if r.below(4) == 0 {
+        filled[0] = filled[0].to_lowercase();
+    }
+    filled
+}
+
+/// A reply without the client id of HELLO: the servers count their own helpers differently.
+fn without_id(reply: &ochre_tests::Reply) -> String {
+    let text = reply.to_string();
+    let Some(at) = text.find("$2\r\nid\r\n:") else { return text };
+    let (before, after) = text.split_at(at + 9);
+    format!("{before}{}", &after[after.find("\r\n").unwrap_or(0)..])
+}
+
+/// Replies that may differ, each with its reason.
+fn may_differ(words: &[String], ours: &str, theirs: &str) -> bool {
+    let first = words[0].to_ascii_uppercase();
+    // Redis 7.0 knows fewer options here; ours are those of 7.2 and later.
+    let close = |a: &str, b: &str| {
+        let number = |text: &str| text.trim_start_matches(':').trim_end().parse::<i64>();
+        matches!((number(a), number(b)), (Ok(a), Ok(b)) if a.abs_diff(b) <= 1)
+    };
+    // The two servers read their clocks one after the other.
+    first == "EXPIRETIME" && close(ours, theirs)
+        || first == "COMMAND" && ours.starts_with('*') && theirs.starts_with('*') && words[1] == "INFO"
+        || first == "HELLO" && ours.len().abs_diff(theirs.len()) < 8 && ours.starts_with(&theirs[..1])
+}
+
+fn run(seed: u64, steps: usize, resp3: bool, settings: &Settings) {
+    println!("seed {seed}, {steps} steps, resp3 {resp3}");
+    let (ours, theirs) = (settings.start(), settings.clone().redis().start());
+    let (mut our, mut their) = (ours.client(), theirs.client());
+    if resp3 {
+        our.run("HELLO 3");
+        their.run("HELLO 3");
+    }
+    let mut random = Random(seed | 1);
+    let mut history: Vec<Vec<String>> = Vec::new();
+    for step in 0..steps {
+        let words = command(&mut random);
+        history.push(words.clone());
+        let (a, b) = (our.call(&words), their.call(&words));
+        let equal = without_id(&a) == without_id(&b) || may_differ(&words, &a.to_string(), &b.to_string());
+        if !equal && std::env::var_os("OCHRE_TEST_ALL").is_some() {
+            println!("{words:?}\n   ours:   {a:?}\n   theirs: {b:?}");
+        } else if !equal {
+            let last = history.iter().rev().take(12).rev().map(|w| format!("  {w:?}\n")).collect::<String>();
+            panic!("seed {seed}, step {step}, after\n{last}ours:   {a:?}\ntheirs: {b:?}");
+        }
+        if words[0].eq_ignore_ascii_case("CLIENT") && words.get(1).is_some_and(|w| w == "REPLY") {
+            // Both took the same turn; make sure that both still talk.
+            assert_eq!(our.run("CLIENT REPLY ON"), their.run("CLIENT REPLY ON"));
+        }
+    }
+    compare_data(&mut our, &mut their);
+}
+
+/// The whole data set, key by key.
+fn compare_data(our: &mut Client, their: &mut Client) {
+    for client in [&mut *our, &mut *their] {
+        client.run("DISCARD");
+    }
+    for db in 0..2 {
+        for client in [&mut *our, &mut *their] {
+            client.run(&format!("SELECT {db}"));
+        }
+        assert_eq!(our.run("DBSIZE"), their.run("DBSIZE"));
+        for key in KEYS.iter().chain(&["l3"]) {
+            for command in ["TYPE", "GET"] {
+                assert_eq!(our.call(&[command, key]), their.call(&[command, key]), "{command} {key}");
+            }
+            assert_eq!(our.call(&["LRANGE", key, "0", "-1"]), their.call(&["LRANGE", key, "0", "-1"]));
+        }
+    }
+}
+
+fn steps() -> usize {
+    std::env::var("OCHRE_TEST_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(STEPS)
+}
+
+fn seed() -> u64 {
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos()
+            as u64;
+    std::env::var("OCHRE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(now)
+}
+
+#[test]
+fn replies_in_resp2() {
+    run(seed(), steps(), false, &Settings::new());
+}
+
+#[test]
+fn replies_in_resp3() {
+    run(seed(), steps(), true, &Settings::new());
+}
+
+#[test]
+fn replies_with_small_listpacks() {
+    run(seed(), steps(), false, &Settings::new().set("list-max-listpack-size", "2"));
+}
