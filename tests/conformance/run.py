@@ -44,6 +44,9 @@ UPSTREAM = "7.0.15"
 # Seconds a unit may take when expected.toml names no limit of its own.
 DEFAULT_LIMIT_S = 300
 
+# Seconds within which the server must have started on an empty directory.
+START_LIMIT_S = 20
+
 # Ports per concurrently running unit. The suite's controller listens just below its base port, and cluster units
 # add 10,000 for their bus, so everything stays under the kernel's ephemeral range (32768).
 BASE_PORT = 20111
@@ -246,6 +249,31 @@ def prepared_root(suite, work, unit, binaries):
     return root
 
 
+def probe(suite, work, binaries):
+    """Starts the server once on the suite's own configuration: without this, one refused directive costs two minutes
+    of waiting per server that a unit starts, and its reason is lost in a temporary folder."""
+    root = prepared_root(suite, work, "probe", binaries)
+    conf = [line for line in (suite / "tests/assets/default.conf").read_text().splitlines()
+            if line.strip() and not line.startswith(("#", "port ", "dir "))]
+    conf += [f"port {BASE_PORT}", "dir ./tests/tmp", f"unixsocket {root}/tests/tmp/socket"]
+    (root / "probe.conf").write_text("\n".join(conf) + "\n")
+    output = root / "output"
+    with open(output, "wb") as out:
+        server = subprocess.Popen(["src/redis-server", "probe.conf"], cwd=root, stdin=subprocess.DEVNULL,
+                                  stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    deadline = time.monotonic() + START_LIMIT_S
+    try:
+        while time.monotonic() < deadline and server.poll() is None:
+            text = output.read_text(errors="replace")
+            if f" PID: {server.pid}" in text and "Ready to accept" in text:
+                return
+            time.sleep(0.05)
+    finally:
+        kill_group(server)
+    raise CannotRun(f"{binaries.server} does not start on the suite's configuration:\n"
+                    + output.read_text(errors="replace"))
+
+
 def run_unit(suite, work, unit, plan, binaries, slot):
     """Runs one unit to its end or its limit; whatever it started dies with its process group."""
     root = prepared_root(suite, work, unit, binaries)
@@ -269,6 +297,9 @@ def run_unit(suite, work, unit, plan, binaries, slot):
         finally:
             kill_group(process)
     elapsed_s = time.monotonic() - started
+    with open(log, "ab") as out:
+        for stderr in sorted(root.glob("tests/tmp/server.*/stderr")):
+            out.write(b"\n--- " + str(stderr.relative_to(root)).encode() + b"\n" + stderr.read_bytes())
     result = parse(unit, log.read_bytes().decode("utf-8", "replace"), elapsed_s)
     if overrun:
         result.failed.pop("(unit did not finish)", None)
@@ -459,6 +490,7 @@ def run_all(suite, units, plans, binaries, args):
 
     # A short path: a Unix socket's name may have 107 bytes, and the suite puts it six levels down.
     with tempfile.TemporaryDirectory(prefix="ochre-tcl-") as work:
+        probe(suite, pathlib.Path(work), binaries)
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
             running = [pool.submit(one, unit, pathlib.Path(work)) for unit in units]
             for future in concurrent.futures.as_completed(running):
