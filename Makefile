@@ -26,15 +26,15 @@ RELEASE := target/release
 BENCH := $(RELEASE)/ochre-bench
 
 # What is fetched once and kept outside the checkout: the conformance suite, the client libraries of the tests.
-export OCHRE_CACHE ?= $(HOME)/.cache/ochre
+export OCHRE_TEST_CACHE ?= $(HOME)/.cache/ochre
 
 # The client libraries that the black-box suite talks through; bump on purpose only.
 REDIS_PY := 8.1.0
-IOREDIS := 6.0.0
-CLIENTS := $(OCHRE_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)
+IOREDIS := 5.9.2
+CLIENTS := $(OCHRE_TEST_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)
 # How the tests find them.
-export OCHRE_PYTHON := $(CLIENTS)/venv/bin/python
-export OCHRE_NODE_MODULES := $(CLIENTS)/node_modules
+export OCHRE_TEST_PYTHON := $(CLIENTS)/venv/bin/python
+export OCHRE_TEST_NODE_MODULES := $(CLIENTS)/node_modules
 
 # make conformance UNITS="unit/type/incr unit/multi"; SERVER= another binary; JOBS= units at a time
 UNITS ?=
@@ -123,14 +123,19 @@ bench-instructions: release ## Instructions per GET and SET under callgrind, bes
 
 ## --- long searches for trouble ------------------------------------------------------------------------------
 
-# Every fuzz/ crate beside a Cargo.toml of ours; each of its targets gets FUZZ_SECONDS.
+# Every fuzz/ crate in the tree; each of its targets gets FUZZ_SECONDS. New inputs go to corpus/, which git ignores;
+# seeds/ is kept with the code. The host's triple is named because cargo-fuzz would take its own.
 fuzz: ## Each fuzz target for half a minute (FUZZ_SECONDS=…); needs nightly and cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
-	@found=no; for manifest in $$(git ls-files '*fuzz/Cargo.toml'); do \
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); found=no; \
+	for manifest in $$(git ls-files '*fuzz/Cargo.toml'); do \
 		dir=$$(dirname "$$manifest"); \
 		for target in $$(cargo +nightly fuzz list --fuzz-dir "$$dir"); do \
 			found=yes; echo "== $$dir $$target for $(FUZZ_SECONDS) s"; \
-			cargo +nightly fuzz run --fuzz-dir "$$dir" "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+			mkdir -p "$$dir/corpus/$$target"; \
+			seeds=$$(ls -d "$$dir/seeds/$$target" 2>/dev/null || true); \
+			RUSTFLAGS= cargo +nightly fuzz run --target "$$host" --fuzz-dir "$$dir" "$$target" \
+				"$$dir/corpus/$$target" $$seeds -- -max_total_time=$(FUZZ_SECONDS); \
 		done; \
 	done; [[ $$found == yes ]] || { echo "no fuzz target found" >&2; exit 1; }
 
@@ -140,10 +145,11 @@ fuzz-long: ## Each fuzz target for an hour
 miri: ## The store's tests under miri (nightly): every unsafe block is checked
 	RUSTFLAGS= MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test -p ochre-store $(ARGS)
 
-# The full-size forms: 16 million keys ours and Redis's alike, 10,000 connections, and the snapshot ten times over.
-soak: release ## The long forms of the figures, for a night
+# Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over.
+soak: release ## The long forms of properties and figures, for a night
+	PROPTEST_CASES=50000 $(RUN_TESTS) --workspace
 	$(BENCH) memory --redis-keys 8,16
 	for round in 1 2 3 4 5 6 7 8 9 10; do $(BENCH) snapshot --seed $$round; done
 
-clean-cache: ## Remove what was fetched into OCHRE_CACHE
-	rm -rf "$(OCHRE_CACHE)"/redis-7* "$(OCHRE_CACHE)"/clients-* "$(OCHRE_CACHE)"/lock
+clean-cache: ## Remove what was fetched into OCHRE_TEST_CACHE
+	rm -rf "$(OCHRE_TEST_CACHE)"/redis-7* "$(OCHRE_TEST_CACHE)"/clients-* "$(OCHRE_TEST_CACHE)"/lock

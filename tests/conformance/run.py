@@ -2,7 +2,7 @@
 """Runs Redis 7.0's own Tcl test suite against our binaries and compares with expected.toml.
 
 The suite is not in this repository: it comes with Debian's source package, fetched once by apt into a cache
-outside the checkout (OCHRE_CACHE, default ~/.cache/ochre). Nothing of it is compiled: the units are plain Tcl.
+outside the checkout (OCHRE_TEST_CACHE, default ~/.cache/ochre). Nothing of it is compiled: the units are plain Tcl.
 
 Each unit runs in a process group of its own, in a root directory of its own (the suite deletes tests/tmp when it
 starts, so two runs cannot share one), on ports of its own and under its own time limit. What it printed is kept in
@@ -44,6 +44,9 @@ UPSTREAM = "7.0.15"
 # Seconds a unit may take when expected.toml names no limit of its own.
 DEFAULT_LIMIT_S = 300
 
+# Seconds within which the server must have started on an empty directory.
+START_LIMIT_S = 20
+
 # Ports per concurrently running unit. The suite's controller listens just below its base port, and cluster units
 # add 10,000 for their bus, so everything stays under the kernel's ephemeral range (32768).
 BASE_PORT = 20111
@@ -71,7 +74,7 @@ class CannotRun(Exception):
 
 def cache_dir():
     """Where the suite is kept between runs, outside the checkout."""
-    configured = os.environ.get("OCHRE_CACHE")
+    configured = os.environ.get("OCHRE_TEST_CACHE")
     return pathlib.Path(configured) if configured else pathlib.Path.home() / ".cache" / "ochre"
 
 
@@ -246,6 +249,31 @@ def prepared_root(suite, work, unit, binaries):
     return root
 
 
+def probe(suite, work, binaries):
+    """Starts the server once on the suite's own configuration: without this, one refused directive costs two minutes
+    of waiting per server that a unit starts, and its reason is lost in a temporary folder."""
+    root = prepared_root(suite, work, "probe", binaries)
+    conf = [line for line in (suite / "tests/assets/default.conf").read_text().splitlines()
+            if line.strip() and not line.startswith(("#", "port ", "dir "))]
+    conf += [f"port {BASE_PORT}", "dir ./tests/tmp", f"unixsocket {root}/tests/tmp/socket"]
+    (root / "probe.conf").write_text("\n".join(conf) + "\n")
+    output = root / "output"
+    with open(output, "wb") as out:
+        server = subprocess.Popen(["src/redis-server", "probe.conf"], cwd=root, stdin=subprocess.DEVNULL,
+                                  stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    deadline = time.monotonic() + START_LIMIT_S
+    try:
+        while time.monotonic() < deadline and server.poll() is None:
+            text = output.read_text(errors="replace")
+            if f" PID: {server.pid}" in text and "Ready to accept" in text:
+                return
+            time.sleep(0.05)
+    finally:
+        kill_group(server)
+    raise CannotRun(f"{binaries.server} does not start on the suite's configuration:\n"
+                    + output.read_text(errors="replace"))
+
+
 def run_unit(suite, work, unit, plan, binaries, slot):
     """Runs one unit to its end or its limit; whatever it started dies with its process group."""
     root = prepared_root(suite, work, unit, binaries)
@@ -269,6 +297,9 @@ def run_unit(suite, work, unit, plan, binaries, slot):
         finally:
             kill_group(process)
     elapsed_s = time.monotonic() - started
+    with open(log, "ab") as out:
+        for stderr in sorted(root.glob("tests/tmp/server.*/stderr")):
+            out.write(b"\n--- " + str(stderr.relative_to(root)).encode() + b"\n" + stderr.read_bytes())
     result = parse(unit, log.read_bytes().decode("utf-8", "replace"), elapsed_s)
     if overrun:
         result.failed.pop("(unit did not finish)", None)
@@ -459,6 +490,7 @@ def run_all(suite, units, plans, binaries, args):
 
     # A short path: a Unix socket's name may have 107 bytes, and the suite puts it six levels down.
     with tempfile.TemporaryDirectory(prefix="ochre-tcl-") as work:
+        probe(suite, pathlib.Path(work), binaries)
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
             running = [pool.submit(one, unit, pathlib.Path(work)) for unit in units]
             for future in concurrent.futures.as_completed(running):

@@ -26,8 +26,11 @@ use process::Kind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Any error, with a message for the terminal.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
 /// Result of everything here.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
 usage: ochre-bench speed|memory|snapshot|instructions [NAME...] [options]

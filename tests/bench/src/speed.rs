@@ -10,7 +10,7 @@ use crate::client::{Client, encode, key, value};
 use crate::load::{Figures, KEYS, Load, Traffic, medians};
 use crate::process::{Kind, Launch, Server};
 use crate::table::{Table, thousands};
-use crate::{Options, Result};
+use crate::{Error, Options, Result};
 
 /// Core of the servers.
 const SERVER_CORE: usize = 0;
@@ -176,7 +176,14 @@ fn pinned(options: &Options) -> Result<bool> {
     ]);
     let mut good = true;
     for workload in workloads {
-        let (figures, turn) = measure(workload, &servers, options, Some(CLIENT_CORE))?;
+        let (figures, turn) = match measure(workload, &servers, options, Some(CLIENT_CORE)) {
+            Ok(measured) => measured,
+            Err(error) => {
+                unmeasured(workload, &error, &mut table);
+                good = false;
+                continue;
+            }
+        };
         let [ochre, redis, floor] = figures[..] else {
             return Err("three servers make three figures".into());
         };
@@ -222,7 +229,14 @@ fn threaded(options: &Options, threads: u32) -> Result<bool> {
     ]);
     let mut good = true;
     for workload in chosen(options)? {
-        let (figures, turn) = measure(workload, &servers, options, None)?;
+        let (figures, turn) = match measure(workload, &servers, options, None) {
+            Ok(measured) => measured,
+            Err(error) => {
+                unmeasured(workload, &error, &mut table);
+                good = false;
+                continue;
+            }
+        };
         let [ochre, redis] = figures[..] else { return Err("two servers make two figures".into()) };
         let judged = workload.max_cpu_ratio.is_some();
         let missed = judged && ochre.rps < redis.rps * (1.0 - RPS_TOLERANCE);
@@ -285,6 +299,12 @@ fn measure(
         }
     }
     Ok((runs.iter().map(|r| medians(r)).collect(), turn.map(|t| t.to_string())))
+}
+
+/// A row for a workload that could not be measured; the reason goes to standard error, being too long for a cell.
+fn unmeasured(workload: &Workload, error: &Error, table: &mut Table) {
+    eprintln!("{} could not be measured: {error}", workload.name);
+    table.row([workload.name.to_owned(), "not measured".to_owned()]);
 }
 
 fn misses(workload: &Workload, ochre: &Figures, redis: &Figures) -> Vec<&'static str> {
