@@ -287,7 +287,7 @@ impl<T: Item> Table<T> {
                 continue;
             }
             let places = (FULL_LINES.max(slot.line_count()) * PLACES) as u64;
-            let place = (dice & 0xffff_ffff) * places >> 32;
+            let place = ((dice & 0xffff_ffff) * places) >> 32;
             if let Some(item) = self.directory.nth(loc, place as usize) {
                 return Some(item);
             }
@@ -514,7 +514,7 @@ mod tests {
     #[test]
     fn due_segments_are_found_and_only_these() {
         let mut table = filled(MANY / 4);
-        let due = |n: usize| n % 50 == 0;
+        let due = |n: usize| n.is_multiple_of(50);
         for n in (0..MANY / 4).filter(|&n| due(n)) {
             let at = table.find(table.seed().hash(&key(n)), &key(n)).expect("present");
             table.note_due(at, 100);
