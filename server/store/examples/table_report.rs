@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --release -p ochre-store --example table_report            # 8, 10, 12, 16 million keys
 //! cargo run --release -p ochre-store --example table_report -- 50      # so many million
+//! cargo run --release -p ochre-store --example table_report -- floor   # the longest steps of a bare loop here
 //! ```
 
 use std::hint::black_box;
@@ -22,7 +23,20 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     match args.get(1).map(String::as_str) {
         Some("one") => one(args[2].parse().expect("a number of keys"), args[3] == "expiry"),
+        Some("floor") => floor(),
         millions => all(millions),
+    }
+}
+
+/// What the machine itself does to single steps: one write to each fresh page of a gigabyte, then one to each again.
+fn floor() {
+    let mut memory = vec![0u8; 1 << 30];
+    for name in ["fresh pages", "the same pages again"] {
+        let mut touches = Longest::default();
+        for page in (0..memory.len()).step_by(4096) {
+            touches.time(|| memory[page] = black_box(1));
+        }
+        println!("| {name} | | | {} |", touches.text());
     }
 }
 
