@@ -741,7 +741,11 @@ impl<T: Item> Drop for PutBack<'_, T> {
     fn drop(&mut self) {
         // SAFETY: `item` is not used after this; the line takes its ownership back.
         let item = unsafe { ManuallyDrop::take(&mut self.item) };
-        self.line.replace(self.place, item.into_raw());
+        let raw = item.into_raw();
+        // Most changes leave the item where it is: then the line stays clean and need not go back to memory.
+        if raw != self.line.word(self.place).item() {
+            self.line.replace(self.place, raw);
+        }
     }
 }
 
