@@ -161,6 +161,56 @@ impl Reply {
         self.crlf();
     }
 
+    /// A status of any bytes; line breaks become spaces.
+    pub fn status(&mut self, text: &[u8]) {
+        self.tail.push(b'+');
+        self.tail.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.crlf();
+    }
+
+    /// A double; in RESP2 a bulk string. Written with the fewest digits that read back as the same number, at most 17.
+    pub fn double(&mut self, value: f64) {
+        let text = double_text(value);
+        match self.resp {
+            Resp::V2 => self.bulk(text.as_bytes()),
+            Resp::V3 => {
+                self.tail.push(b',');
+                self.raw(text.as_bytes());
+                self.crlf();
+            }
+        }
+    }
+
+    /// An integer of any size, given in digits; in RESP2 a bulk string.
+    pub fn big_number(&mut self, digits: &[u8]) {
+        match self.resp {
+            Resp::V2 => self.bulk(digits),
+            Resp::V3 => {
+                self.tail.push(b'(');
+                self.tail.extend(digits.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+                self.crlf();
+            }
+        }
+    }
+
+    /// Text with a format of three letters; in RESP2 a bulk string.
+    pub fn verbatim_as(&mut self, format: &[u8], text: &[u8]) {
+        match self.resp {
+            Resp::V2 => self.bulk(text),
+            Resp::V3 => {
+                self.header(b'=', text.len() as i64 + 4);
+                let mut letters = [b' '; 4];
+                letters[3] = b':';
+                for (to, from) in letters[..3].iter_mut().zip(format) {
+                    *to = *from;
+                }
+                self.raw(&letters);
+                self.raw(text);
+                self.crlf();
+            }
+        }
+    }
+
     /// `-text`, with the code in front. Line breaks become spaces, as in Redis.
     pub fn error(&mut self, text: &[u8]) {
         self.tail.push(b'-');
@@ -297,6 +347,24 @@ impl Reply {
     fn crlf(&mut self) {
         self.raw(b"\r\n");
     }
+}
+
+/// `inf`, `-inf`, `nan`, or C's `%.17g` cut to the fewest digits that read back as the same number.
+fn double_text(value: f64) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+    }
+    let shortest = format!("{value:e}");
+    let (mantissa, exponent) = shortest.split_once('e').expect("that format has an exponent");
+    let exponent: i32 = exponent.parse().expect("digits");
+    if (-5..17).contains(&exponent) {
+        return format!("{value}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]

@@ -5,27 +5,35 @@
 //! `busy-reply-threshold`, its time hook suspends the coroutine and hands the server back to the actor, which serves
 //! others (with -BUSY, mostly) until it resumes the script.
 
+mod convert;
+mod lua;
+
+pub use lua::{Sha, sha_of};
+
 use crate::actor::Ran;
 use crate::context::Cx;
 use crate::dispatch::{self, Flow};
 use crate::server::Server;
 use common::clients::Slot;
-use common::command::Args;
+use common::command::{Args, CommandError};
 use common::net::Batch;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use scoped_tls::scoped_thread_local;
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use store::DbIndex;
 
 scoped_thread_local! {
     /// The way out of the coroutine that runs on this thread.
     static YIELDER: Yielder<Box<Server>, Box<Server>>
 }
 
-/// Stack of the coroutine, bytes: Lua's own limit of nested C calls (200) and our dispatch fit several times over.
-const STACK_BYTES: usize = 1 << 20;
+/// Stack of the coroutine, bytes, of which only what is used takes memory: Lua's pattern matching recurses on it, up
+/// to the longest pattern that `prelude.lua` allows.
+const STACK_BYTES: usize = 8 << 20;
 
 /// The script state that belongs to the server: everything but Lua itself.
 #[derive(Debug, Default)]
@@ -38,6 +46,8 @@ pub struct Scripts {
     pub kill: bool,
     /// It has changed the keyspace, so it can't be killed.
     pub wrote: bool,
+    /// Bodies by digest, for EVALSHA and SCRIPT EXISTS.
+    pub cache: HashMap<Sha, Vec<u8>>,
 }
 
 impl Scripts {
@@ -47,9 +57,31 @@ impl Scripts {
         self.busy
     }
 
+    /// Whether a script runs, busy or not.
+    pub fn is_running(&self) -> bool {
+        self.started.is_some()
+    }
+
+    fn begin(&mut self) {
+        self.started = Some(Instant::now());
+        self.kill = false;
+        self.wrote = false;
+    }
+
+    fn end(&mut self) {
+        self.started = None;
+        self.busy = false;
+    }
+
     /// The running script is past its time.
-    pub fn set_busy(&mut self, busy: bool) {
-        self.busy = busy;
+    fn become_busy(&mut self) {
+        if !self.busy {
+            self.busy = true;
+            let ms = self.started.map_or(0, |started| started.elapsed().as_millis());
+            tracing::warn!(
+                "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using the SCRIPT KILL command."
+            );
+        }
     }
 }
 
@@ -95,6 +127,38 @@ pub struct ScriptHost {
     vacant: RefCell<Option<Box<Server>>>,
     /// The stack of the last coroutine, to be used again.
     stack: RefCell<Option<DefaultStack>>,
+    /// Lua, made for the first script.
+    vm: OnceCell<lua::Vm>,
+    /// The running script.
+    running: Running,
+}
+
+/// What a running script's calls need to know.
+#[derive(Default)]
+struct Running {
+    active: Cell<bool>,
+    killed: Cell<bool>,
+    read_only: Cell<bool>,
+    resp3: Cell<bool>,
+    slot: Cell<u32>,
+    db: Cell<usize>,
+    started: Cell<Option<Instant>>,
+    /// `busy-reply-threshold`; zero = never busy.
+    threshold: Cell<Duration>,
+}
+
+/// A script to run.
+pub struct Script<'s> {
+    /// Its digest.
+    pub sha: Sha,
+    /// Its text.
+    pub body: &'s [u8],
+    /// KEYS.
+    pub keys: Vec<&'s [u8]>,
+    /// ARGV.
+    pub args: Vec<&'s [u8]>,
+    /// Writes are refused.
+    pub read_only: bool,
 }
 
 impl ScriptHost {
@@ -120,6 +184,112 @@ impl ScriptHost {
         let back = self.lent.take().expect("the server is back when Lua is");
         self.vacant.replace(Some(std::mem::replace(server, back)));
         result
+    }
+
+    /// Lua, made on first use.
+    fn vm(self: &Rc<Self>) -> Result<&lua::Vm, String> {
+        if self.vm.get().is_none() {
+            let vm = lua::Vm::new(self).map_err(|error| format!("Lua can't be set up: {error}"))?;
+            let _ = self.vm.set(vm);
+        }
+        Ok(self.vm.get().expect("it was just made"))
+    }
+
+    /// Compiles a script without running it.
+    ///
+    /// # Errors
+    /// Lua's complaint.
+    pub fn compile(self: &Rc<Self>, sha: &Sha, body: &[u8]) -> Result<(), String> {
+        self.vm()?.compile(sha, body)
+    }
+
+    /// Forgets compiled scripts.
+    pub fn flush(&self) {
+        if let Some(vm) = self.vm.get() {
+            vm.flush();
+        }
+    }
+
+    /// Runs a script that is compiled, for the client of `cx`; its reply goes there.
+    ///
+    /// # Errors
+    /// What the script raised.
+    pub fn run(self: &Rc<Self>, cx: &mut Cx<'_>, script: &Script<'_>) -> Result<(), CommandError> {
+        let running = &self.running;
+        running.active.set(true);
+        running.killed.set(false);
+        running.read_only.set(script.read_only);
+        running.resp3.set(false);
+        running.slot.set(cx.slot.0);
+        running.db.set(cx.db.0);
+        running.started.set(Some(Instant::now()));
+        running.threshold.set(Duration::from_millis(cx.server.config.busy_reply_threshold));
+        cx.server.scripts.begin();
+        cx.server.time.freeze();
+        let vm = self.vm().map_err(CommandError::Message)?;
+        let ending = self.lend(cx.server, || vm.run(self, &script.sha, &script.keys, &script.args));
+        running.active.set(false);
+        cx.server.time.thaw();
+        cx.server.scripts.end();
+        match ending {
+            lua::Ending::Value(value) => {
+                convert::write(&mut cx.reply, &value, running.resp3.get(), 0);
+                Ok(())
+            }
+            lua::Ending::Error(mut text, place) => {
+                if let Some((source, line)) = place {
+                    text.extend_from_slice(b" script: ");
+                    text.extend_from_slice(&script.sha);
+                    text.extend_from_slice(format!(", on {source}:{line}.").as_bytes());
+                }
+                Err(CommandError::Raw(text))
+            }
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.running.active.get()
+    }
+
+    fn is_killed(&self) -> bool {
+        self.running.killed.get()
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.running.read_only.get()
+    }
+
+    fn resp3(&self) -> bool {
+        self.running.resp3.get()
+    }
+
+    fn set_resp3(&self, resp3: bool) {
+        self.running.resp3.set(resp3);
+    }
+
+    fn slot(&self) -> Slot {
+        Slot(self.running.slot.get())
+    }
+
+    fn db(&self) -> DbIndex {
+        DbIndex(self.running.db.get())
+    }
+
+    fn set_db(&self, db: DbIndex) {
+        self.running.db.set(db.0);
+    }
+
+    /// The time hook: past the threshold others have a word; true when the script must end.
+    fn tick(&self) -> bool {
+        let (threshold, started) = (self.running.threshold.get(), self.running.started.get());
+        if threshold.is_zero() || started.is_none_or(|started| started.elapsed() < threshold) {
+            return false;
+        }
+        self.with_server(|server| server.scripts.become_busy());
+        self.breathe();
+        let kill = self.with_server(|server| server.scripts.kill);
+        self.running.killed.set(kill);
+        kill
     }
 
     /// Borrows the lent server, from within `redis.call`.

@@ -1,0 +1,250 @@
+//! Between Lua and RESP: arguments of `redis.call`, its replies, and what a script returns.
+
+use super::ScriptHost;
+use super::lua::{MAX_DEPTH, refusal};
+use crate::context::{Caller, Cx};
+use common::command::{Args, CommandError, Flags};
+use common::number::{parse_f64, parse_i64};
+use common::resp::{Reply, Resp};
+use mlua::{Lua, MultiValue, Table, Value};
+use std::rc::Rc;
+
+/// `redis.call` and `redis.pcall`: whether it failed, and the reply (a table with `err` if so).
+pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<(bool, Value)> {
+    if args.is_empty() {
+        return Ok((true, refusal(lua, "ERR Please specify at least one argument for this redis lib call")?));
+    }
+    let mut words = Vec::with_capacity(args.len());
+    for arg in &args {
+        match arg {
+            Value::String(text) => words.push(text.as_bytes().to_vec()),
+            Value::Integer(number) => words.push(number.to_string().into_bytes()),
+            Value::Number(number) => words.push(number_text(*number).into_bytes()),
+            _ => {
+                return Ok((
+                    true,
+                    refusal(lua, "ERR Lua redis lib command arguments must be strings or integers")?,
+                ));
+            }
+        }
+    }
+    let bytes = host.with_server(|server| {
+        let resp = if host.resp3() { Resp::V3 } else { Resp::V2 };
+        let mut cx = Cx::with_reply(server, host, host.slot(), Reply::new(resp), Caller::Script);
+        cx.db = host.db();
+        let mark = cx.reply.mark();
+        if let Err(error) = run(&mut cx, host, &words) {
+            cx.server.stats.count_error(&error);
+            cx.reply.error(&error.wire());
+        }
+        host.set_db(cx.db);
+        cx.reply.since(mark)
+    });
+    let mut at = 0;
+    let value = to_lua(lua, &bytes, &mut at)?;
+    Ok((bytes.first() == Some(&b'-'), value))
+}
+
+/// Runs one command of a script.
+fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), CommandError> {
+    let args = Args::of(words);
+    let table = cx.server.table;
+    let id = table.resolve(&args).map_err(|error| match error {
+        CommandError::Arity(_) => "ERR Wrong number of args calling Redis command from script".into(),
+        _ => CommandError::Text("ERR Unknown Redis command called from script"),
+    })?;
+    let command = table.command(id);
+    if command.flags.any(Flags::NOSCRIPT.and(Flags::SCRIPT_RUNNER).and(Flags::UNQUEUED)) {
+        return Err("ERR This Redis command is not allowed from script".into());
+    }
+    if command.flags.has(Flags::WRITE) {
+        if host.is_read_only() {
+            return Err("ERR Write commands are not allowed from read-only scripts.".into());
+        }
+        cx.server.scripts.wrote = true;
+    }
+    crate::dispatch::call_nested(cx, id, command, &args);
+    Ok(())
+}
+
+/// A Lua number as a command's argument: C's `%.17g`.
+fn number_text(number: f64) -> String {
+    if number.is_nan() {
+        return if number.is_sign_negative() { "-nan".to_owned() } else { "nan".to_owned() };
+    }
+    if number.is_infinite() {
+        return if number < 0.0 { "-inf".to_owned() } else { "inf".to_owned() };
+    }
+    let scientific = format!("{number:.16e}");
+    let (mantissa, exponent) = scientific.split_once('e').expect("that format has an exponent");
+    let exponent: i32 = exponent.parse().expect("digits");
+    let trim = |text: &str| {
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    if !(-4..17).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", trim(mantissa), exponent.abs());
+    }
+    trim(&format!("{number:.*}", (16 - exponent).max(0) as usize))
+}
+
+/// One reply at `at` as a Lua value.
+fn to_lua(lua: &Lua, bytes: &[u8], at: &mut usize) -> mlua::Result<Value> {
+    let end = bytes[*at..].windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |n| *at + n);
+    let (kind, line) = (bytes[*at], &bytes[*at + 1..end]);
+    *at = end + 2;
+    let single = |field: &str, text: &[u8]| -> mlua::Result<Value> {
+        let table = lua.create_table()?;
+        table.raw_set(field, lua.create_string(text)?)?;
+        Ok(Value::Table(table))
+    };
+    let len = || parse_i64(line).unwrap_or(0);
+    Ok(match kind {
+        b'+' => single("ok", line)?,
+        b'-' => single("err", line)?,
+        b':' => Value::Number(len() as f64),
+        b'_' => Value::Nil,
+        b'#' => Value::Boolean(line == b"t"),
+        b'(' => single("big_number", line)?,
+        b',' => {
+            let table = lua.create_table()?;
+            table.raw_set("double", parse_f64(line).unwrap_or(0.0))?;
+            Value::Table(table)
+        }
+        b'$' | b'=' if len() < 0 => Value::Boolean(false),
+        b'$' => Value::String(lua.create_string(payload(bytes, at, len() as usize))?),
+        b'=' => {
+            let text = payload(bytes, at, len() as usize);
+            let inner = lua.create_table()?;
+            inner.raw_set("format", lua.create_string(&text[..3])?)?;
+            inner.raw_set("string", lua.create_string(&text[4..])?)?;
+            let table = lua.create_table()?;
+            table.raw_set("verbatim_string", inner)?;
+            Value::Table(table)
+        }
+        b'*' if len() < 0 => Value::Boolean(false),
+        b'%' => {
+            let map = lua.create_table()?;
+            for _ in 0..len() {
+                let key = to_lua(lua, bytes, at)?;
+                let value = to_lua(lua, bytes, at)?;
+                map.raw_set(key, value)?;
+            }
+            let table = lua.create_table()?;
+            table.raw_set("map", map)?;
+            Value::Table(table)
+        }
+        b'~' => {
+            let set = lua.create_table()?;
+            for _ in 0..len() {
+                set.raw_set(to_lua(lua, bytes, at)?, true)?;
+            }
+            let table = lua.create_table()?;
+            table.raw_set("set", set)?;
+            Value::Table(table)
+        }
+        _ => {
+            let list = lua.create_table_with_capacity(len().max(0) as usize, 0)?;
+            for index in 1..=len() {
+                list.raw_set(index, to_lua(lua, bytes, at)?)?;
+            }
+            Value::Table(list)
+        }
+    })
+}
+
+fn payload<'b>(bytes: &'b [u8], at: &mut usize, len: usize) -> &'b [u8] {
+    let text = &bytes[*at..*at + len];
+    *at += len + 2;
+    text
+}
+
+/// Writes what a script returned. `resp3` is the script's own choice by `redis.setresp`.
+pub(super) fn write(reply: &mut Reply, value: &Value, resp3: bool, depth: usize) {
+    match value {
+        _ if depth > MAX_DEPTH => reply.error(b"ERR reached lua stack limit"),
+        Value::String(text) => reply.bulk(&text.as_bytes()),
+        Value::Boolean(value) if resp3 => reply.boolean(*value),
+        Value::Boolean(true) => reply.integer(1),
+        Value::Integer(number) => reply.integer(*number),
+        // C's conversion: towards zero.
+        Value::Number(number) => reply.integer(*number as i64),
+        Value::Table(table) => write_table(reply, table, resp3, depth),
+        _ => reply.null(),
+    }
+}
+
+fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize) {
+    let field = |name: &str| table.raw_get::<Value>(name).unwrap_or(Value::Nil);
+    if let Value::String(text) = field("err") {
+        return reply.error(&text.as_bytes());
+    }
+    if let Value::String(text) = field("ok") {
+        return reply.status(&text.as_bytes());
+    }
+    if let Some(number) = field("double").as_number() {
+        return reply.double(number);
+    }
+    if let Value::Table(map) = field("map") {
+        let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();
+        reply.map(pairs.len());
+        for (key, value) in pairs {
+            write(reply, &key, resp3, depth + 1);
+            write(reply, &value, resp3, depth + 1);
+        }
+        return;
+    }
+    if let Value::Table(set) = field("set") {
+        let members: Vec<Value> = set.pairs::<Value, Value>().filter_map(|pair| Some(pair.ok()?.0)).collect();
+        reply.set(members.len());
+        members.iter().for_each(|member| write(reply, member, resp3, depth + 1));
+        return;
+    }
+    if let Value::String(digits) = field("big_number") {
+        return reply.big_number(&digits.as_bytes());
+    }
+    if let Value::Table(verbatim) = field("verbatim_string")
+        && let (Ok(Value::String(format)), Ok(Value::String(text))) =
+            (verbatim.raw_get("format"), verbatim.raw_get("string"))
+    {
+        return reply.verbatim_as(&format.as_bytes(), &text.as_bytes());
+    }
+    let mark = reply.mark();
+    let mut count = 0;
+    loop {
+        let element: Value = table.raw_get(count + 1).unwrap_or(Value::Nil);
+        if element.is_nil() {
+            break;
+        }
+        write(reply, &element, resp3, depth + 1);
+        count += 1;
+    }
+    reply.array_at(mark, count);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_c_prints_them() {
+        for (number, text) in [
+            (1.0, "1"),
+            (1.5, "1.5"),
+            (0.1, "0.10000000000000001"),
+            (-0.0, "-0"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1.25e-5, "1.2500000000000001e-05"),
+            (0.0001, "0.0001"),
+            (f64::INFINITY, "inf"),
+            (123456789012345678.0, "1.2345678901234568e+17"),
+        ] {
+            assert_eq!(number_text(number), text);
+        }
+    }
+}
