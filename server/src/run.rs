@@ -119,6 +119,7 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened to");
     let mut next_tick = tokio::time::Instant::now();
     let mut next_expire = None;
+    let mut asked_to_end = None;
     let mut messages = Vec::new();
     let internal = actor.server().internal.clone();
     loop {
@@ -126,11 +127,27 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
             return code;
         }
         if actor.has_script() {
-            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => asked_to_end = Some("SIGTERM"),
+                _ = interrupt.recv() => asked_to_end = Some("SIGINT"),
+                () = tokio::task::yield_now() => {}
+            }
+            // A script that wrote is all or nothing: the process ends behind it.
+            if !actor.server().scripts.wrote
+                && let Some(name) = asked_to_end.take()
+            {
+                terminate_by_signal(actor.server(), name);
+                continue;
+            }
             if mailbox.drain(&mut events) {
                 actor.turn(&mut events);
             }
             actor.resume_script();
+            continue;
+        }
+        if let Some(name) = asked_to_end.take() {
+            terminate_by_signal(actor.server(), name);
             continue;
         }
         let deadline = actor.server().blocked.next_deadline();
@@ -184,29 +201,23 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
                 wake_overdue(server);
                 actor.finish_turn();
             }
-            Wake::Terminate(name) => {
-                tracing::warn!("Received {name} scheduling shutdown...");
-                let server = actor.server();
-                let flags = if name == "SIGTERM" {
-                    server.config.shutdown_on_sigterm
-                } else {
-                    server.config.shutdown_on_sigint
-                };
-                let save = if flags.save() {
-                    Some(true)
-                } else if flags.nosave() {
-                    Some(false)
-                } else {
-                    None
-                };
-                let wish = Shutdown { save, now: flags.now(), force: flags.force() };
-                if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
-                    tracing::warn!(
-                        "Errors trying to shut down the server. Check the logs for more information."
-                    );
-                }
-            }
+            Wake::Terminate(name) => terminate_by_signal(actor.server(), name),
         }
+    }
+}
+
+fn terminate_by_signal(server: &mut Server, name: &str) {
+    tracing::warn!("Received {name} scheduling shutdown...");
+    let flags =
+        if name == "SIGTERM" { server.config.shutdown_on_sigterm } else { server.config.shutdown_on_sigint };
+    let save = match (flags.save(), flags.nosave()) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let wish = Shutdown { save, now: flags.now(), force: flags.force() };
+    if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
+        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
     }
 }
 
