@@ -129,6 +129,7 @@ impl Actor {
                 }
             }
             NetEvent::Opened(link) => self.open(link),
+            NetEvent::Drained => {} // the end of the turn feeds the replicas that have caught up
             NetEvent::Closed { slot, id, last, reason } => self.closed(slot, id, last, reason),
         }
     }

@@ -60,10 +60,6 @@ async fn serve(start: Start) -> i32 {
     let (wiring, wishes) = unbounded_channel();
     server.outside.limits = Some(limits);
     server.outside.wiring = Some(wiring);
-    if let Err(error) = crate::persistence::load_at_start(&mut server) {
-        tracing::error!("{error}");
-        return 1;
-    }
     if let Err(error) = listeners.listen(&config) {
         tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
         tracing::debug!("{error}");
@@ -71,12 +67,10 @@ async fn serve(start: Start) -> i32 {
     }
     tokio::task::spawn_local(listeners.follow(wishes));
     tracing::info!("Server initialized");
-    if config.port != 0 {
-        tracing::info!("Ready to accept connections tcp");
-    } else if config.tls_port != 0 {
-        tracing::info!("Ready to accept connections tls");
-    } else {
-        tracing::info!("Ready to accept connections unix");
+    // Clients can connect from now on; most of their commands are refused until everything is loaded.
+    if let Err(error) = crate::persistence::begin_loading(&mut server) {
+        tracing::error!("Fatal error loading the DB: {error}. Exiting.");
+        return 1;
     }
     let host = Rc::new(ScriptHost::default());
     main_loop(Actor::new(server, host, homes), mailbox).await
@@ -103,9 +97,23 @@ fn new_server(start: Start) -> Server {
     server
 }
 
+/// Says that all data is there, in the words that scripts wait for.
+fn announce_ready(config: &Config) {
+    let how = if config.port != 0 {
+        "tcp"
+    } else if config.tls_port != 0 {
+        "tls"
+    } else {
+        "unix"
+    };
+    tracing::info!("Ready to accept connections {how}");
+}
+
 /// What the loop woke up for.
 enum Wake {
     Events,
+    /// Connections had their turn, background work goes on.
+    Work,
     Tick,
     Deadline,
     Expire,
@@ -121,6 +129,7 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
     let mut next_expire = None;
     let mut messages = Vec::new();
     let internal = actor.server().internal.clone();
+    let mut is_ready = false;
     loop {
         if let Some(code) = exit_code(&mut actor) {
             return code;
@@ -132,6 +141,11 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
             }
             actor.resume_script();
             continue;
+        }
+        let has_work = background_work(&mut actor);
+        if !is_ready && !actor.server().lifecycle.loading {
+            is_ready = true;
+            announce_ready(&actor.server().config);
         }
         let deadline = actor.server().blocked.next_deadline();
         let wait_ms = deadline.map(|at| (at - common::clock::now_ms()).max(0) as u64);
@@ -154,11 +168,14 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
             () = tokio::time::sleep_until(next_tick) => Wake::Tick,
             () = until_deadline => Wake::Deadline,
             () = until_expire => Wake::Expire,
+            // Everyone else on this thread, connections first of all, runs between two slices of background work.
+            () = tokio::task::yield_now(), if has_work => Wake::Work,
             _ = terminate.recv() => Wake::Terminate("SIGTERM"),
             _ = interrupt.recv() => Wake::Terminate("SIGINT"),
         };
         match wake {
             Wake::Events => actor.turn(&mut events),
+            Wake::Work => {}
             Wake::Internal => {
                 for message in messages.drain(..) {
                     actor.server().receive(message);
@@ -210,7 +227,22 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
     }
 }
 
+/// Gives snapshots and loading a slice of time; true when they could go on at once.
+fn background_work(actor: &mut Actor) -> bool {
+    let server = actor.server();
+    if !server.persistence.is_working() && !server.keyspace.needs_restamp() {
+        return false;
+    }
+    server.time.sample();
+    let more = crate::persistence::advance(server);
+    actor.finish_turn();
+    more
+}
+
 fn exit_code(actor: &mut Actor) -> Option<i32> {
+    if actor.server().persistence.is_fatal() {
+        return Some(1);
+    }
     actor.server().lifecycle.shutdown?;
     actor.finish_turn();
     tracing::warn!("Redis is now ready to exit, bye bye...");
