@@ -53,7 +53,8 @@ pub struct Running {
     /// `None` once everything is with the writer.
     walk: Option<Walk>,
     order: Arc<Order>,
-    place: Option<Place>,
+    /// Where the file goes, if it is one.
+    pub place: Option<Place>,
     /// Tells its report from those of snapshots that were given up.
     pub number: u64,
     /// What it is for.
@@ -244,7 +245,7 @@ pub fn abort(server: &mut Server) -> Option<Purpose> {
     }
     server.keyspace.abort_snapshot();
     super::free_leftovers(server);
-    crate::replication::snapshot_ended(server, running.purpose, false);
+    crate::replication::snapshot_ended(server, running.purpose, None);
     Some(running.purpose)
 }
 

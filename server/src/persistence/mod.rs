@@ -164,7 +164,8 @@ pub fn receive(server: &mut Server, report: Report) {
         }
         (Purpose::Replicas, Err(error)) => tracing::warn!("Background transfer error: {error}"),
     }
-    crate::replication::snapshot_ended(server, running.purpose, is_ok);
+    let path = running.place.as_ref().filter(|_| is_ok).map(|place| place.path());
+    crate::replication::snapshot_ended(server, running.purpose, path);
 }
 
 fn free_leftovers(server: &mut Server) {
