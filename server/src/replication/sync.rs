@@ -48,6 +48,7 @@ impl Replication {
         if self.backlog.is_none() {
             self.id = random_hex();
             self.selected = None;
+            self.last_ping_s = common::clock::now_ms() / 1000;
             self.backlog = Some(Backlog::new(size, self.offset));
             tracing::info!("Replication backlog created, my new replication ID is '{}'", self.id);
         }
