@@ -38,7 +38,8 @@ fn follow_under_load(options: &[&str], seed: u64) {
     std::thread::scope(|scope| {
         for writer in 0..3 {
             let (master, stop) = (&master, &stop);
-            scope.spawn(move || write_randomly(master, seed + writer, || !stop.load(Ordering::Relaxed)));
+            scope
+                .spawn(move || write_randomly(master, seed + writer, true, || !stop.load(Ordering::Relaxed)));
         }
         // Whatever fails, the writers must end.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -139,7 +140,8 @@ fn skip_newlines(client: &mut Client) -> String {
 #[test]
 fn the_feed_speaks_as_a_redis_master_does() {
     let folder = tempfile::tempdir().unwrap();
-    let master = ochre(folder.path(), &["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "3600"]);
+    let master =
+        ochre(folder.path(), &["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "3600"]);
     let mut client = master.client();
     client.run("SET before 1");
 
@@ -205,12 +207,7 @@ fn the_feed_speaks_as_a_redis_master_does() {
 #[test]
 fn a_replica_that_does_not_read_costs_no_copies_and_is_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let options = [
-        "--repl-diskless-sync-delay",
-        "0",
-        "--client-output-buffer-limit",
-        "replica 20mb 0 0",
-    ];
+    let options = ["--repl-diskless-sync-delay", "0", "--client-output-buffer-limit", "replica 20mb 0 0"];
     let master = ochre(folder.path(), &options);
     let mut client = master.client();
     let mut replicas: Vec<Played> = (0..8).map(|_| full_sync(&master, "capa eof ").0).collect();
@@ -238,14 +235,8 @@ fn a_replica_that_does_not_read_costs_no_copies_and_is_cut() {
 #[test]
 fn writes_wait_for_good_replicas_and_the_backlog_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let options = [
-        "--repl-diskless-sync-delay",
-        "0",
-        "--min-replicas-to-write",
-        "1",
-        "--repl-backlog-ttl",
-        "1",
-    ];
+    let options =
+        ["--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1", "--repl-backlog-ttl", "1"];
     let master = ochre(folder.path(), &options);
     let mut client = master.client();
     let id = client.info("master_replid");

@@ -29,9 +29,7 @@ impl Reply {
             Reply::Integer(n) => n.to_string(),
             Reply::Bulk(Some(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
             Reply::Bulk(None) | Reply::Array(None) => "nil".to_owned(),
-            Reply::Array(Some(items)) => {
-                items.iter().map(Reply::text).collect::<Vec<_>>().join(" ")
-            }
+            Reply::Array(Some(items)) => items.iter().map(Reply::text).collect::<Vec<_>>().join(" "),
         }
     }
 
@@ -179,7 +177,8 @@ pub fn redis(folder: &Path, options: &[&str]) -> Option<Server> {
 
 fn start(program: &str, folder: &Path, options: &[&str]) -> Option<Server> {
     std::fs::create_dir_all(folder).expect("folders can be made");
-    let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it has one").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it has one").port();
     let log = std::fs::File::create(folder.join("log")).expect("files can be made");
     let process = Command::new(program)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
@@ -248,18 +247,29 @@ pub fn dataset(server: &Server) -> Dataset {
     let mut all = Dataset::new();
     for db in 0..16 {
         client.run(&format!("SELECT {db}"));
-        let keys = client.run("KEYS *").items();
-        for key in keys {
-            let key = key.bytes();
-            let kind = client.call(&[b"TYPE", &key]).text();
-            let Reply::Integer(expire) = client.call(&[b"PEXPIRETIME", &key]) else { panic!("no time") };
-            let value = match kind.as_str() {
-                "string" => client.call(&[b"GET", &key]),
-                "list" => client.call(&[b"LRANGE", &key, b"0", b"-1"]),
-                "none" => continue, // it expired just now
-                other => panic!("a {other}?"),
+        let keys: Vec<Vec<u8>> = client.run("KEYS *").items().into_iter().map(Reply::bytes).collect();
+        for keys in keys.chunks(200) {
+            let each = |client: &mut Client, words: &dyn Fn(&[u8], &mut Vec<u8>)| -> Vec<Reply> {
+                let mut request = Vec::new();
+                keys.iter().for_each(|key| words(key, &mut request));
+                client.send_raw(&request);
+                keys.iter().map(|_| client.read()).collect()
             };
-            all.insert((db, key), (kind, expire, format!("{value:?}").into_bytes()));
+            let kinds = each(&mut client, &|key, out| encode(out, &[b"TYPE", key]));
+            let expires = each(&mut client, &|key, out| encode(out, &[b"PEXPIRETIME", key]));
+            let strings = each(&mut client, &|key, out| encode(out, &[b"GET", key]));
+            let lists = each(&mut client, &|key, out| encode(out, &[b"LRANGE", key, b"0", b"-1"]));
+            for (at, key) in keys.iter().enumerate() {
+                let kind = kinds[at].text();
+                let Reply::Integer(expire) = expires[at] else { panic!("no time") };
+                let value = match kind.as_str() {
+                    "string" => &strings[at],
+                    "list" => &lists[at],
+                    "none" => continue, // it expired just now
+                    other => panic!("a {other}?"),
+                };
+                all.insert((db, key.clone()), (kind, expire, format!("{value:?}").into_bytes()));
+            }
         }
     }
     all
@@ -278,7 +288,12 @@ pub fn assert_equal(ours: &Dataset, theirs: &Dataset, what: &str) {
     for key in ours.keys().chain(theirs.keys().filter(|key| !ours.contains_key(*key))) {
         if ours.get(key) != theirs.get(key) {
             let name = String::from_utf8_lossy(&key.1).into_owned();
-            differences.push(format!("db{} {name}: {} / {}", key.0, text(ours.get(key)), text(theirs.get(key))));
+            differences.push(format!(
+                "db{} {name}: {} / {}",
+                key.0,
+                text(ours.get(key)),
+                text(theirs.get(key))
+            ));
         }
     }
     let shown = differences.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
@@ -367,7 +382,12 @@ pub fn random_write(random: &mut Random) -> Vec<Vec<u8>> {
 }
 
 /// Sends random writes in pipelines, now and then as a transaction, until `more` says no; their number.
-pub fn write_randomly(server: &Server, seed: u64, mut more: impl FnMut() -> bool) -> u64 {
+pub fn write_randomly(
+    server: &Server,
+    seed: u64,
+    with_flushall: bool,
+    mut more: impl FnMut() -> bool,
+) -> u64 {
     let mut client = server.client();
     let mut random = Random(seed);
     let mut count = 0;
@@ -376,12 +396,14 @@ pub fn write_randomly(server: &Server, seed: u64, mut more: impl FnMut() -> bool
         let mut replies = 0;
         for _ in 0..20 {
             let is_block = random.below(10) == 0;
-            let mut commands: Vec<_> =
-                (0..if is_block { 1 + random.below(4) } else { 1 }).map(|_| random_write(&mut random)).collect();
+            let mut commands: Vec<_> = (0..if is_block { 1 + random.below(4) } else { 1 })
+                .map(|_| random_write(&mut random))
+                .collect();
             if is_block {
                 commands.insert(0, vec![b"MULTI".to_vec()]);
                 commands.push(vec![b"EXEC".to_vec()]);
             }
+            commands.retain(|words| with_flushall || words[0] != b"FLUSHALL");
             for words in &commands {
                 let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
                 encode(&mut request, &words);
