@@ -67,7 +67,7 @@ fn become_replica(cx: &mut Cx<'_>, wish: Option<(&[u8], i64)>) -> CommandResult 
 }
 
 fn replconf(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
-    if args.left() % 2 != 0 {
+    if !args.left().is_multiple_of(2) {
         return Err(CommandError::Syntax);
     }
     while let Some(option) = args.try_next() {
