@@ -118,6 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.needs_flush {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.needs_flush = false;
+            if self.link.take_drain_wish() {
+                self.local.mailbox.push(NetEvent::Drained);
+            }
         }
         Poll::Ready(Ok(()))
     }
