@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod context;
 pub mod glob;
+pub mod log;
 pub mod net;
 pub mod number;
 pub mod pubsub;

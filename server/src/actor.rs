@@ -219,7 +219,9 @@ impl Actor {
     fn run_plain(&mut self, slot: Slot, batch: &mut Batch) -> Stop {
         let server = self.server.as_mut().expect("the server is here");
         let now_ms = server.time.now_ms();
-        let Some(client) = server.clients.get_mut(slot) else { return Stop::Done };
+        let Some(client) = server.clients.get_mut(slot).filter(|client| !client.is_closing()) else {
+            return Stop::Done;
+        };
         client.active_ms = now_ms;
         let mut cx = Cx::begin(server, &self.host, slot);
         let mut stop = Stop::Done;
@@ -387,7 +389,7 @@ impl Server {
     /// Closes a client that does not read what it asked for.
     pub fn cut_for_output(&mut self, slot: Slot) {
         let now_ms = self.time.now_ms();
-        let Some(client) = self.clients.get(slot) else { return };
+        let Some(client) = self.clients.get(slot).filter(|client| !client.is_closing()) else { return };
         tracing::warn!(
             "Client {} closed for overcoming of output buffer limits.",
             client.describe(now_ms, None)

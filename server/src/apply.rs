@@ -60,7 +60,7 @@ impl Server {
             }
             Apply::LogLevel => {
                 if let Some(level) = &self.outside.log {
-                    level.set(self.config.log_level);
+                    level.set(crate::log::threshold(self.config.log_level));
                 }
             }
             Apply::Dir => std::env::set_current_dir(self.config.dir.as_path()).map_err(|e| crate::log::os_text(&e))?,

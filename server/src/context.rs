@@ -225,15 +225,11 @@ impl Context for Cx<'_> {
 
     fn authenticate(&mut self, user: Option<&[u8]>, password: &[u8]) -> Result<(), CommandError> {
         let expected = self.server.config.requirepass.as_bytes();
-        if user.is_none() && expected.is_empty() {
-            return Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?".into());
+        let result = common::clients::check_default_user(expected, user, password);
+        if result == Err(CommandError::WrongPass) {
+            self.server.stats.acl_access_denied_auth += 1;
         }
-        let is_default = user.is_none_or(|user| user == b"default");
-        if is_default && (expected.is_empty() || same(expected, password)) {
-            return Ok(());
-        }
-        self.server.stats.acl_access_denied_auth += 1;
-        Err(CommandError::WrongPass)
+        result
     }
 
     fn user_exists(&self, user: &[u8]) -> bool {
@@ -271,10 +267,4 @@ impl Context for Cx<'_> {
         self.propagate = Propagate::Forced;
         self.server.pubsub.publish(&mut self.server.clients, channel, message)
     }
-}
-
-/// Compares without revealing by its time where two passwords differ.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let differing = a.iter().zip(b).fold(a.len() ^ b.len(), |acc, (x, y)| acc | usize::from(x ^ y));
-    differing == 0
 }

@@ -66,7 +66,8 @@ fn start(invocation: &config::Run) -> i32 {
     };
     let config = startup.config;
     let log_file = (!config.log_file.is_empty()).then(|| config.log_file.as_path().to_owned());
-    let log = ochre_server::log::start(config.log_level, log_file.as_deref());
+    let log =
+        ochre_server::log::start(ochre_server::log::threshold(config.log_level), log_file.as_deref(), 'M');
     tracing::warn!("oO0OoO0OoO0Oo Ochre is starting oO0OoO0OoO0Oo");
     tracing::warn!(
         "Ochre version={}, Redis version={}, pid={}, just started",

@@ -6,4 +6,4 @@ mod session;
 
 pub use commands::{CLIENT_HELP, client_subcommands};
 pub use registry::{Client, ClientClass, Clients, Extension, ReplyMode, Slot};
-pub use session::connection_commands;
+pub use session::{check_default_user, connection_commands};

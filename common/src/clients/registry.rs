@@ -5,7 +5,7 @@
 //! lands inside a reply.
 
 use crate::net::{Batch, Close, Link, Session};
-use crate::resp::{ProtocolError, Reply, Resp};
+use crate::resp::{Mark, ProtocolError, Reply, Resp};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -384,6 +384,23 @@ impl<X: Extension> Clients<X> {
                 output.raw_shared(&push);
             }
         }
+    }
+
+    /// After a command: takes back what CLIENT REPLY says must not be sent, then lets deferred pushes through.
+    #[inline]
+    pub fn settle_reply(&mut self, slot: Slot, output: &mut Reply, mark: Mark) {
+        if let Some(client) = self.get_mut(slot) {
+            match client.reply_mode {
+                ReplyMode::On => {}
+                ReplyMode::Off => output.truncate(mark),
+                ReplyMode::SkipNext => client.reply_mode = ReplyMode::Skip,
+                ReplyMode::Skip => {
+                    client.reply_mode = ReplyMode::On;
+                    output.truncate(mark);
+                }
+            }
+        }
+        self.flush_deferred(slot, output);
     }
 
     /// Whether a command of this client runs (a script's may have been suspended).

@@ -162,6 +162,28 @@ fn auth<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
+/// Checks the password of the default user, the only one without ACLs.
+///
+/// # Errors
+/// Redis's texts for a wrong pair, and for a password where none is set.
+pub fn check_default_user(expected: &[u8], user: Option<&[u8]>, password: &[u8]) -> Result<(), CommandError> {
+    if user.is_none() && expected.is_empty() {
+        return Err("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?".into());
+    }
+    let is_default = user.is_none_or(|user| user == b"default");
+    if is_default && (expected.is_empty() || same(expected, password)) {
+        Ok(())
+    } else {
+        Err(CommandError::WrongPass)
+    }
+}
+
+/// Compares without revealing by its time where two passwords differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let differing = a.iter().zip(b).fold(a.len() ^ b.len(), |acc, (x, y)| acc | usize::from(x ^ y));
+    differing == 0
+}
+
 fn hello<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let mut resp = None;
     if let Some(version) = args.try_next() {

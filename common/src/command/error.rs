@@ -51,6 +51,14 @@ impl CommandError {
         String::from_utf8_lossy(&wire[..end]).into_owned()
     }
 
+    /// The refusal of a RESP2 client that listens to channels.
+    #[cold]
+    pub fn only_in_subscribed_mode(command: &str) -> Self {
+        Self::Message(format!(
+            "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        ))
+    }
+
     fn fixed(&self) -> &'static str {
         match self {
             Self::Syntax => "ERR syntax error",

@@ -2,28 +2,20 @@
 
 use crate::context::Cx;
 use crate::server::Ochre;
-use common::clients::ReplyMode;
-use common::command::{Args, Command, CommandError, CommandId, Flags};
+use common::command::{Command, CommandError, CommandId, Flags};
 use common::resp::Resp;
 
 /// Runs all guards.
-pub(super) fn guards(
-    cx: &mut Cx<'_>,
-    id: CommandId,
-    command: &Command<Ochre>,
-    args: &Args<'_>,
-) -> Result<(), CommandError> {
+pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -> Result<(), CommandError> {
     protected(cx, command)?;
     authenticated(cx, command)?;
     allowed_in_multi(cx, command)?;
     disk_is_well(cx, command)?;
     enough_replicas(cx, command)?;
-    subscribed_mode(cx, id, command, args)?;
+    subscribed_mode(cx, id, command)?;
     loading(cx, command)?;
     busy_script(cx, command)?;
     replica_keeps_out(cx, command)?;
-    debug_assert!(cx.reply.resp == Resp::V2 || cx.reply.resp == Resp::V3);
-    let _ = ReplyMode::On;
     Ok(())
 }
 
@@ -86,12 +78,7 @@ fn enough_replicas(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Comm
 }
 
 /// In RESP2 a subscribed client can't tell replies from messages: only what pub/sub needs is served.
-fn subscribed_mode(
-    cx: &mut Cx<'_>,
-    id: CommandId,
-    command: &Command<Ochre>,
-    _args: &Args<'_>,
-) -> Result<(), CommandError> {
+fn subscribed_mode(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -> Result<(), CommandError> {
     if cx.reply.resp == Resp::V3 || command.flags.has(Flags::SUBSCRIBED) {
         return Ok(());
     }
@@ -100,9 +87,7 @@ fn subscribed_mode(
         return Ok(());
     }
     let name = cx.server.table.full_name(id);
-    Err(CommandError::Message(format!(
-        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
-    )))
+    Err(CommandError::only_in_subscribed_mode(name))
 }
 
 fn loading(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {

@@ -11,7 +11,6 @@ pub use table::{command_table, is_script_runner};
 
 use crate::context::Cx;
 use crate::session::Queued;
-use common::clients::ReplyMode;
 use common::command::{Args, Command, CommandError, CommandId, Flags};
 use common::net::Hint;
 
@@ -37,27 +36,8 @@ pub fn process(cx: &mut Cx<'_>, args: &Args<'_>, hint: Hint) -> Flow {
             Flow::Next
         }
     };
-    settle_reply_mode(cx, mark);
+    cx.server.clients.settle_reply(cx.slot, &mut cx.reply, mark);
     flow
-}
-
-/// CLIENT REPLY: takes back what must not be sent, then lets deferred pushes through.
-fn settle_reply_mode(cx: &mut Cx<'_>, mark: common::resp::Mark) {
-    let slot = cx.slot;
-    if let Some(client) = cx.server.clients.get_mut(slot)
-        && client.reply_mode != ReplyMode::On
-    {
-        match client.reply_mode {
-            ReplyMode::On => {}
-            ReplyMode::Off => cx.reply.truncate(mark),
-            ReplyMode::SkipNext => client.reply_mode = ReplyMode::Skip,
-            ReplyMode::Skip => {
-                client.reply_mode = ReplyMode::On;
-                cx.reply.truncate(mark);
-            }
-        }
-    }
-    cx.server.clients.flush_deferred(slot, &mut cx.reply);
 }
 
 fn admit(
@@ -77,7 +57,7 @@ fn admit(
         }
     };
     let command = cx.server.table.command(id);
-    if let Err(error) = admit::guards(cx, id, command, args) {
+    if let Err(error) = admit::guards(cx, id, command) {
         cx.server.stats.commands[id.index()].rejected += 1;
         return Err(reject(cx, command, error));
     }

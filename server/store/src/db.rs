@@ -248,9 +248,10 @@ impl Db {
 
     // --- expiry ------------------------------------------------------------------------------------------------------
 
-    /// Reports keys whose expiry is at or before `now_ms`, up to `limit` and the rest of a segment (about 50 more),
-    /// looking at no more than `budget` directory slots (16 bytes each; one per 2,000 keys where nothing is due).
-    /// Goes on where the last call stopped; returns false when it came round the end of the database.
+    /// Reports keys whose expiry is at or before `now_ms`, up to `limit` and the rest of a segment (about 50 more).
+    /// Goes on where the last call stopped; returns false when it came round the end of the database. `budget` bounds
+    /// the work: a directory slot counts as one (some 50 keys, or a region of 2,000 segments where nothing is due),
+    /// so does an entry of a segment that is looked into; a thousand take about 50 µs.
     ///
     /// The caller removes what is reported. A key that it keeps all the same is not reported again until its segment
     /// is visited for another one, unless [`Self::note_due`] asks for it. Keys turn up at most 256 ms late.

@@ -59,8 +59,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     )
     .apply(Apply::ConnectionLimits),
     Directive::text("unixsocket", "", field!(text unix_socket), "Path of a Unix socket to listen on as well.")
-        .immutable()
-        .refused("Unix sockets are not supported yet"),
+        .immutable(),
     Directive::number(
         "unixsocketperm",
         0,

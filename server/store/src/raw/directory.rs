@@ -164,6 +164,9 @@ pub struct At {
     place: u8,
 }
 
+/// Hashes an item's key.
+type HashOf<'a, T> = &'a dyn Fn(&T) -> Hash;
+
 /// An item on its way from one segment to another.
 struct Moved {
     item: NonNull<u8>,
@@ -501,7 +504,7 @@ impl<T: Item> Directory<T> {
     }
 
     /// Takes the items out of a segment, emptying its memory. The caller puts them elsewhere and publishes that.
-    fn drain(&mut self, loc: Loc, rehash: Option<(u8, &dyn Fn(&T) -> Hash)>, into: &mut Vec<Moved>) {
+    fn drain(&mut self, loc: Loc, rehash: Option<(u8, HashOf<'_, T>)>, into: &mut Vec<Moved>) {
         let slot = *self.slot(loc);
         for line in self.lines_of(&slot) {
             for (tag, word) in line.items() {
@@ -526,7 +529,7 @@ impl<T: Item> Directory<T> {
     }
 
     /// Divides the segment of `hash` by its next bit; `lines_for` says how many lines a number of items gets.
-    pub(crate) fn split(&mut self, hash: Hash, lines_for: fn(usize) -> usize, hash_of: &dyn Fn(&T) -> Hash) {
+    pub(crate) fn split(&mut self, hash: Hash, lines_for: fn(usize) -> usize, hash_of: HashOf<'_, T>) {
         self.make_room_to_split(hash);
         let loc = self.locate(hash);
         let slot = *self.slot(loc);
@@ -558,7 +561,7 @@ impl<T: Item> Directory<T> {
         loc: Loc,
         buddy: Loc,
         lines_for: fn(usize) -> usize,
-        hash_of: &dyn Fn(&T) -> Hash,
+        hash_of: HashOf<'_, T>,
     ) {
         let (one, other) = (*self.slot(loc), *self.slot(buddy));
         let depth = one.depth - 1;
@@ -738,7 +741,11 @@ impl<T: Item> Drop for PutBack<'_, T> {
     fn drop(&mut self) {
         // SAFETY: `item` is not used after this; the line takes its ownership back.
         let item = unsafe { ManuallyDrop::take(&mut self.item) };
-        self.line.replace(self.place, item.into_raw());
+        let raw = item.into_raw();
+        // Most changes leave the item where it is: then the line stays clean and need not go back to memory.
+        if raw != self.line.word(self.place).item() {
+            self.line.replace(self.place, raw);
+        }
     }
 }
 

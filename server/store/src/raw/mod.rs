@@ -4,6 +4,10 @@
     unsafe_code,
     reason = "tagged pointers, one-allocation entries and prefetch cannot be written without"
 )]
+#![expect(
+    clippy::needless_pass_by_ref_mut,
+    reason = "writes go through pointers; `&mut` is what makes them sound"
+)]
 
 pub(crate) mod directory;
 pub(crate) mod entry;

@@ -1,0 +1,65 @@
+//! Sockets and the actor put together.
+
+use crate::commands::command_table;
+use crate::config::Config;
+use crate::sentinel::Sentinel;
+use common::net::{Hub, Listener, Mailbox, NetEvent, NetLimits, bind_tcp};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 511;
+/// Keep-alive of connections.
+const KEEPALIVE: Duration = Duration::from_secs(300);
+/// A sentinel's requests are small: bytes of one argument, and of a query buffer.
+const MAX_BULK: u64 = 512 << 20;
+const MAX_QUERY: u64 = 1 << 30;
+
+/// Runs until it is told to end; the process's exit code.
+pub fn run(config: Config) -> i32 {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all();
+    match builder.build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => {
+            tracing::error!("Failed to start: {error}");
+            1
+        }
+    }
+}
+
+async fn serve(config: Config) -> i32 {
+    let mailbox: Mailbox<NetEvent> = Mailbox::default();
+    let hub = Rc::new(Hub::local(mailbox.clone(), Arc::new(NetLimits::new(MAX_BULK, MAX_QUERY))));
+    let listeners = match bind_tcp(&config.bind, config.port, BACKLOG) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
+            tracing::debug!("{error}");
+            return 1;
+        }
+    };
+    for listener in listeners {
+        tokio::task::spawn_local(Listener::Tcp(listener).serve(hub.clone(), KEEPALIVE, None));
+    }
+    tracing::info!("Ready to accept connections tcp");
+    let mut sentinel = Sentinel::new(config, Box::leak(Box::new(command_table())));
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened to");
+    let mut events = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = std::future::poll_fn(|cx| mailbox.poll_drain(cx, &mut events)) => sentinel.turn(&mut events),
+            _ = terminate.recv() => sentinel.shutdown = true,
+            _ = interrupt.recv() => sentinel.shutdown = true,
+        }
+        if sentinel.shutdown {
+            tracing::warn!("Sentinel is now ready to exit, bye bye...");
+            return 0;
+        }
+    }
+}
