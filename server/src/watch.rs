@@ -42,17 +42,31 @@ impl Watches {
         }
     }
 
-    /// Breaks the watches on all keys of a database that exist or existed: FLUSHDB, SWAPDB. `exists` tells which
-    /// keys are there before, and after if the database is replaced.
-    pub fn touch_all(&self, clients: &mut Clients<Session>, db: DbIndex, exists: impl Fn(&[u8]) -> bool) {
-        for ((at, key), watchers) in &self.by_key {
-            if *at == db && exists(key) {
-                for &slot in watchers {
-                    let Some(client) = clients.get_mut(slot) else { continue };
-                    let mine = client.ext.watches.iter().find(|watch| watch.db == db && watch.key == *key);
-                    if mine.is_none_or(|watch| !watch.expired) {
-                        client.ext.watch_broken = true;
-                    }
+    /// Breaks watches when a database is emptied or replaced (FLUSHDB, SWAPDB). `before` tells whether a key existed,
+    /// `after` whether the replacement has it, and then whether its time is up: such a key counts as missing.
+    pub fn touch_all(
+        &self,
+        clients: &mut Clients<Session>,
+        db: DbIndex,
+        before: impl Fn(&[u8]) -> bool,
+        after: impl Fn(&[u8]) -> Option<bool>,
+    ) {
+        for ((at, key), watchers) in self.by_key.iter().filter(|((at, _), _)| *at == db) {
+            let (existed, replacement) = (before(key), after(key));
+            if !existed && replacement.is_none() {
+                continue;
+            }
+            for &slot in watchers {
+                let Some(client) = clients.get_mut(slot) else { continue };
+                let mine = client.ext.watches.iter_mut().find(|watch| watch.db == *at && watch.key == *key);
+                let Some(watch) = mine else { continue };
+                match (watch.expired, replacement) {
+                    // Expired then, missing now: no change that anyone could see.
+                    (true, None) => watch.expired = false,
+                    (true, Some(true)) => {}
+                    // Missing then, expired now: neither.
+                    (false, Some(true)) if !existed => watch.expired = true,
+                    _ => client.ext.watch_broken = true,
                 }
             }
         }

@@ -50,6 +50,8 @@ pub struct Replication {
     unit: Vec<u8>,
     /// Their number, SELECT aside.
     unit_commands: usize,
+    /// SELECT for the running unit's first command.
+    unit_select: Vec<u8>,
     /// The database that the stream has selected; `None`: unknown to some replica, so it is selected anew.
     selected: Option<DbIndex>,
     /// The stream's name: 40 hexadecimal digits.
@@ -74,6 +76,7 @@ impl Default for Replication {
         Self {
             unit: Vec::new(),
             unit_commands: 0,
+            unit_select: Vec::new(),
             selected: None,
             id: random_hex(),
             offset: 0,
@@ -118,7 +121,9 @@ impl Replication {
         }
         if self.selected != Some(db) {
             self.selected = Some(db);
-            encode(&mut self.unit, &[b"SELECT", itoa::Buffer::new().format(db.0).as_bytes()]);
+            // In front of the unit's MULTI when it concerns its first command, as Redis 7.0 does.
+            let place = if self.unit_commands == 0 { &mut self.unit_select } else { &mut self.unit };
+            encode(place, &[b"SELECT", itoa::Buffer::new().format(db.0).as_bytes()]);
         }
         encode(&mut self.unit, words);
         self.unit_commands += 1;
@@ -133,6 +138,10 @@ impl Replication {
     fn append_unit(&mut self) -> bool {
         let mut unit = std::mem::take(&mut self.unit);
         let is_block = std::mem::take(&mut self.unit_commands) > 1;
+        if !self.unit_select.is_empty() {
+            let select = std::mem::take(&mut self.unit_select);
+            self.append(&select);
+        }
         if is_block {
             self.append(b"*1\r\n$5\r\nMULTI\r\n");
         }
@@ -340,7 +349,7 @@ mod tests {
         check(&[&[(3, "SET a 1")], &[(0, "DEL a")]], "SELECT 3;SET a 1;SELECT 0;DEL a");
         check(
             &[&[(0, "DEL a"), (1, "SET a 1")], &[(1, "DEL a")]],
-            "MULTI;SELECT 0;DEL a;SELECT 1;SET a 1;EXEC;DEL a",
+            "SELECT 0;MULTI;DEL a;SELECT 1;SET a 1;EXEC;DEL a",
         );
     }
 

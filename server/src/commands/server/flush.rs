@@ -21,8 +21,8 @@ impl Server {
     /// Empties a database; the number of keys deleted.
     pub fn empty_db(&mut self, db: DbIndex, lazily: bool) -> u64 {
         let keyspace = &self.keyspace;
-        self.watches
-            .touch_all(&mut self.clients, db, |key| keyspace.db(db).get(keyspace.hash(key), key).is_some());
+        let exists = |key: &[u8]| keyspace.db(db).get(keyspace.hash(key), key).is_some();
+        self.watches.touch_all(&mut self.clients, db, exists, |_| None);
         let deleted = self.keyspace.db(db).len() as u64;
         let garbage = self.keyspace.db_mut(db).clear();
         self.garbage.release(garbage, lazily);
@@ -64,10 +64,14 @@ pub(super) fn swapdb(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if one != other {
         let server = &mut *cx.server;
         let keyspace = &server.keyspace;
-        let exists = |db: DbIndex, key: &[u8]| keyspace.db(db).get(keyspace.hash(key), key).is_some();
-        let either = |key: &[u8]| exists(one, key) || exists(other, key);
-        server.watches.touch_all(&mut server.clients, one, either);
-        server.watches.touch_all(&mut server.clients, other, either);
+        let now_ms = server.time.now_ms();
+        let find = |db: DbIndex, key: &[u8]| keyspace.db(db).get(keyspace.hash(key), key);
+        let expired =
+            |db, key: &[u8]| find(db, key).map(|entry| entry.expire().is_some_and(|at| at <= now_ms));
+        for (from, to) in [(one, other), (other, one)] {
+            let exists = |key: &[u8]| find(from, key).is_some();
+            server.watches.touch_all(&mut server.clients, from, exists, |key| expired(to, key));
+        }
         server.keyspace.swap(one, other);
         server.blocked.signal_database(one);
         server.blocked.signal_database(other);
