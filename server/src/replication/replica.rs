@@ -16,6 +16,8 @@ pub struct Handshake {
     pub psync2: bool,
     /// It wants the snapshot and nothing after.
     pub rdb_only: bool,
+    /// It wants a snapshot without keys (function libraries at most, which this server does not have).
+    pub without_data: bool,
 }
 
 impl Handshake {
