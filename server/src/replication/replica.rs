@@ -96,7 +96,7 @@ impl Replica {
 
     /// Whether it counts for WAIT and `min-replicas-to-write`.
     pub fn is_online(&self) -> bool {
-        self.state == State::Online
+        matches!(self.state, State::AwaitAck | State::Online)
     }
 
     /// Bytes of a stream up to `end` that it was not given yet.
