@@ -62,6 +62,10 @@ fn become_replica(cx: &mut Cx<'_>, wish: Option<(&[u8], i64)>) -> CommandResult 
     if !cx.reply.is_empty() || unsent > 0 {
         return Err("ERR SYNC and PSYNC are invalid with pending output".into());
     }
+    let handshake = cx.session().handshake.as_deref();
+    if handshake.is_some_and(|handshake| handshake.without_data && !handshake.eof) {
+        return Err("ERR Filtered replica requires EOF capability".into());
+    }
     replication::sync(cx.server, slot, wish);
     Ok(Outcome::Done)
 }
@@ -87,6 +91,7 @@ fn replconf(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             b"capa" if value.eq_ignore_ascii_case(b"psync2") => handshake(cx).psync2 = true,
             b"capa" => {}
             b"rdb-only" => handshake(cx).rdb_only = rdb_only(value)?,
+            b"rdb-filter-only" => filter(cx, value)?,
             // These two are never answered.
             b"ack" => {
                 acknowledge(cx, value);
@@ -106,6 +111,16 @@ fn replconf(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn handshake<'c>(cx: &'c mut Cx<'_>) -> &'c mut Handshake {
     cx.session().handshake.get_or_insert_default()
+}
+
+/// What the snapshot shall hold: nothing but what is named, so in any case no keys.
+fn filter(cx: &mut Cx<'_>, value: &[u8]) -> Result<(), CommandError> {
+    handshake(cx).without_data = true;
+    let mut names = value.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty());
+    match names.find(|name| !name.eq_ignore_ascii_case(b"functions")) {
+        None => Ok(()),
+        Some(name) => Err(CommandError::Raw([b"ERR Unsupported rdb-filter-only option: ", name].concat())),
+    }
 }
 
 fn rdb_only(value: &[u8]) -> Result<bool, CommandError> {

@@ -255,6 +255,12 @@ pub fn save_now(server: &mut Server) -> Result<(), SaveError> {
     Ok(())
 }
 
+/// A snapshot without keys, for replicas that want none.
+pub fn empty_snapshot(server: &Server) -> Vec<u8> {
+    let written = encode::Encoder::begin(Vec::new(), &background::header(server)).and_then(|e| e.finish());
+    written.expect("writing to memory does not fail").0
+}
+
 /// Gives up a snapshot that runs, at shutdown; its temporary file goes with it.
 pub fn give_up(server: &mut Server) {
     if server.persistence.running.is_some() {

@@ -19,10 +19,7 @@ pub fn info(server: &mut Server, out: &mut String) {
         let Some(client) = server.clients.get(*slot) else { continue };
         let Some(replica) = client.ext.replica.as_deref() else { continue };
         let (host, port) = address(client);
-        let lag_s = match replica.state.name() {
-            "online" => (now_ms - replica.seen_ms).max(0) / 1000,
-            _ => 0,
-        };
+        let lag_s = if replica.is_online() { (now_ms - replica.seen_ms).max(0) / 1000 } else { 0 };
         let text = format!(
             "ip={host},port={port},state={},offset={},lag={lag_s}",
             replica.state.name(),
@@ -51,7 +48,7 @@ pub fn role(server: &Server, reply: &mut Reply) {
         .iter()
         .filter_map(|slot| server.clients.get(*slot))
         .filter_map(|client| Some((client, client.ext.replica.as_deref()?)))
-        .filter(|(_, replica)| replica.state.name() == "online")
+        .filter(|(_, replica)| replica.is_online())
         .collect();
     reply.array(3);
     reply.bulk(b"master");

@@ -281,7 +281,7 @@ fn feed(backlog: &Backlog, clients: &mut Clients<Session>, slot: Slot) {
     loop {
         let Some(client) = clients.get_mut(slot).filter(|client| !client.is_closing()) else { return };
         let Some(replica) = client.ext.replica.as_deref_mut() else { return };
-        if !replica.is_online() || replica.cursor == backlog.end() {
+        if replica.state != State::Online || replica.cursor == backlog.end() {
             return;
         }
         let stretch = backlog.read(replica.cursor);

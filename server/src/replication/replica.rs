@@ -16,6 +16,8 @@ pub struct Handshake {
     pub psync2: bool,
     /// It wants the snapshot and nothing after.
     pub rdb_only: bool,
+    /// It wants a snapshot without keys (function libraries at most, which this server does not have).
+    pub without_data: bool,
 }
 
 impl Handshake {
@@ -94,7 +96,7 @@ impl Replica {
 
     /// Whether it counts for WAIT and `min-replicas-to-write`.
     pub fn is_online(&self) -> bool {
-        self.state == State::Online
+        matches!(self.state, State::AwaitAck | State::Online)
     }
 
     /// Bytes of a stream up to `end` that it was not given yet.

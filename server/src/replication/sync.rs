@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::replica::{Replica, State, name};
 use super::transfer::{Transfer, WINDOW};
-use super::{Replication, encode};
+use super::{Replication, encode, received};
 use crate::lifecycle::random_hex;
 use crate::persistence::{self, BeginError, Purpose};
 use crate::server::Server;
@@ -33,6 +33,10 @@ pub fn sync(server: &mut Server, slot: Slot, wish: Option<(&[u8], i64)>) {
     }
     server.replication.replicas.push(slot);
     server.replication.open_backlog(server.config.repl_backlog_size);
+    let handshake = server.clients.get(slot).and_then(|client| client.ext.handshake.as_deref());
+    if handshake.is_some_and(|handshake| handshake.without_data) {
+        return send_empty(server, slot);
+    }
     match server.persistence.running() {
         Some(Purpose::File) => attach(server, slot),
         Some(Purpose::Replicas) => {
@@ -213,6 +217,19 @@ fn begin_snapshot(server: &mut Server, purpose: Purpose, waiting: &[Slot]) {
         server.replication.transfers.push(transfer);
         tracing::info!("Background RDB transfer started by pid {}", std::process::id());
     }
+}
+
+/// Sends a snapshot without keys, which needs no walk.
+fn send_empty(server: &mut Server, slot: Slot) {
+    let offset = server.replication.offset;
+    set_up(server, slot, State::Transfer, offset);
+    server.replication.selected = None;
+    let mark = random_hex();
+    let snapshot = persistence::empty_snapshot(server);
+    let bytes = [format!("$EOF:{mark}\r\n").as_bytes(), &snapshot, mark.as_bytes()].concat();
+    server.clients.push(slot, &bytes.into());
+    let now_ms = server.time.now_ms();
+    received(&mut server.clients, slot, State::AwaitAck, now_ms);
 }
 
 fn refuse(server: &mut Server, slot: Slot) {
