@@ -42,6 +42,12 @@ impl LongDouble {
             if !lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
                 return None;
             }
+            // C would stop before a lone `e` or `p`, and the rest would count as garbage.
+            let is_hex = lower.starts_with("0x");
+            let ends_well = |b: u8| b.is_ascii_digit() || b == b'.' || is_hex && b.is_ascii_hexdigit();
+            if !lower.bytes().last().is_some_and(ends_well) {
+                return None;
+            }
             // A hexadecimal number may lack its exponent in C.
             let whole =
                 if lower.starts_with("0x") && !lower.contains('p') { lower.clone() + "p0" } else { lower };
@@ -148,7 +154,7 @@ mod tests {
         check("1.5", "-3", "-1.5");
         check("1", "0x10", "17");
         check("17179869184", "1.5", "17179869185.5");
-        check("1e20", "1", "100000000000000000001");
+        check("1e20", "1", "100000000000000000000");
         check("1e30", "0", "1000000000000000000024696061952");
         check("0.00000000000000001", "0", "0.00000000000000001");
         check("0.000000000000000001", "0", "0");
