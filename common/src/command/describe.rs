@@ -381,7 +381,7 @@ fn getkeysandflags<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> Comman
     for_keys::<D>(cx, args, true)
 }
 
-fn for_keys<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>, with_flags: bool) -> CommandResult {
+fn for_keys<D: Daemon>(cx: &mut D::Cx<'_>, args: &Args<'_>, with_flags: bool) -> CommandResult {
     let table = cx.table();
     let words: Vec<Vec<u8>> = args.all().skip(2).map(<[u8]>::to_vec).collect();
     let line = Args::of(&words);

@@ -165,8 +165,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.parser.parse(&mut batch.buf, &limits, &mut batch.requests) {
             Status::NeedsBytes => {}
             Status::Full => self.parse_again = true,
-            // Only the actor knows whether the requests before this one authenticate.
-            Status::NeedsAuth(error) if batch.requests.is_empty() && !self.under_way => {
+            // Only the actor knows whether the requests before this one authenticate, and whether anybody has to:
+            // a client's first bytes may be here before its session is.
+            Status::NeedsAuth(error)
+                if batch.requests.is_empty() && !self.under_way && self.session.is_some() =>
+            {
                 batch.error = Some(error);
                 self.ended = true;
             }
