@@ -12,7 +12,7 @@ import sys
 import termios
 import time
 
-PROMPT = r"127\.0\.0\.1:\d+(\[\d+\])?(\(TX\))?> "
+PROMPT = r"127\.0\.0\.1:\d+"
 
 pid, terminal = pty.fork()
 if pid == 0:
@@ -32,26 +32,27 @@ def expect(pattern):
         seen += os.read(terminal, 65536).decode(errors="replace")
 
 
-def talk(line, pattern):
-    """Types a line; the reply has to come, and the next prompt, so that nothing is typed too early."""
+def talk(line, pattern, state=""):
+    """Types a line; the reply has to come, and the next prompt with the session's state, so that nothing is typed too
+    early."""
     os.write(terminal, line.encode() + b"\r")
-    expect(pattern + ".*" + PROMPT)
+    expect(pattern + ".*" + PROMPT + state + "> ")
 
 
 try:
-    expect(PROMPT)
+    expect(PROMPT + "> ")
     talk("SET greeting hello", r"\nOK\r")
     talk("GET greeting", r'\n"hello"\r')
     talk("GET missing", r"\n\(nil\)\r")
     talk("RPUSH list a b", r"\n\(integer\) 2\r")
     talk("LRANGE list 0 -1", r'\n1\) "a"\r?\n2\) "b"\r')
     talk("LPUSH greeting x", r"\n\(error\) WRONGTYPE")
-    talk("MULTI", r"\nOK\r.*\(TX\)")
-    talk("INCR n", r"\nQUEUED\r.*\(TX\)")
+    talk("MULTI", r"\nOK\r", r"\(TX\)")
+    talk("INCR n", r"\nQUEUED\r", r"\(TX\)")
     talk("EXEC", r"\n1\) \(integer\) 1\r")
-    talk("SELECT 3", r"\nOK\r.*\[3\]")
-    talk("HELLO 3", r'\n1# "server" => "redis"\r')
-    talk("HELP @string", r"APPEND.*SETRANGE")
+    talk("SELECT 3", r"\nOK\r", r"\[3\]")
+    talk("HELLO 3", r'\n1# "server" => "redis"\r', r"\[3\]")
+    talk("HELP @string", r"APPEND.*SETRANGE", r"\[3\]")
     os.write(terminal, b"QUIT\r")
     status = os.waitpid(pid, 0)[1]
     assert os.waitstatus_to_exitcode(status) == 0, status
