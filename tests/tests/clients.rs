@@ -71,7 +71,7 @@ impl Reached {
     }
 
     /// The server came through unharmed.
-    fn is_well(mut self) {
+    fn must_be_well(mut self) {
         assert!(self.server.is_running());
         assert!(!self.server.log().contains("panicked"), "{}", self.server.log());
     }
@@ -125,7 +125,7 @@ fn redis_py_is_at_home() {
                     .args(reached.certificates()),
             );
             assert_eq!(said.trim(), "all is well", "{way:?} RESP{protocol}");
-            reached.is_well();
+            reached.must_be_well();
         }
     }
 }
@@ -142,7 +142,7 @@ fn ioredis_is_at_home() {
                 .args(reached.certificates()),
         );
         assert_eq!(said.trim(), "all is well", "{way:?}");
-        reached.is_well();
+        reached.must_be_well();
     }
 }
 
@@ -152,7 +152,7 @@ fn redis_cli_talks_at_a_terminal() {
         let reached = Reached::start(way, "1");
         let said = succeeds(Command::new("python3").arg(script("terminal.py")).args(reached.cli_args()));
         assert_eq!(said.trim(), "all is well", "{way:?}");
-        reached.is_well();
+        reached.must_be_well();
     }
 }
 
@@ -176,7 +176,7 @@ fn redis_benchmark_runs_without_an_error() {
         }
         let stats = reached.server.client().run("INFO errorstats").text();
         assert!(!stats.contains("errorstat_"), "{way:?}: {stats}");
-        reached.is_well();
+        reached.must_be_well();
     }
 }
 
@@ -190,7 +190,7 @@ fn a_long_first_request_is_no_stranger_s() {
         for _ in 0..200 {
             assert_eq!(reached.server.client().call(&words), "+OK\r\n");
         }
-        reached.is_well();
+        reached.must_be_well();
     }
 }
 
@@ -220,5 +220,5 @@ fn a_client_without_a_certificate_is_refused_where_one_is_asked_for() {
         .expect("redis-cli can be executed");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("PONG"), "{output:?}");
     assert_eq!(reached.server.client().run("PING"), "+PONG\r\n");
-    reached.is_well();
+    reached.must_be_well();
 }
