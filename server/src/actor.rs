@@ -129,6 +129,7 @@ impl Actor {
                 }
             }
             NetEvent::Opened(link) => self.open(link),
+            NetEvent::Drained => {} // the end of the turn feeds the replicas that have caught up
             NetEvent::Closed { slot, id, last, reason } => self.closed(slot, id, last, reason),
         }
     }
@@ -373,8 +374,15 @@ impl Server {
     pub fn over_output_limit(&mut self, slot: Slot) -> bool {
         let now_ms = self.time.now_ms();
         let Some(client) = self.clients.get_mut(slot) else { return false };
-        let limit = self.config.output_limit(output_class(client.class()));
-        let unsent = client.unsent() as u64;
+        let mut limit = self.config.output_limit(output_class(client.class()));
+        let mut unsent = client.unsent() as u64;
+        if let Some(replica) = client.ext.replica.as_deref() {
+            unsent += self.replication.lag_bytes(replica);
+            if limit.hard_bytes > 0 {
+                // A limit below the backlog would cut off replicas that the backlog has just helped back.
+                limit.hard_bytes = limit.hard_bytes.max(self.config.repl_backlog_size);
+            }
+        }
         if limit.hard_bytes > 0 && unsent > limit.hard_bytes {
             return true;
         }

@@ -73,7 +73,7 @@ fn check_clients(server: &mut Server, now_ms: i64) {
         if idle && !server.clients.is_running(slot) {
             tracing::debug!("Closing idle client");
             server.free_client(slot);
-        } else if client.unsent() > 0 && server.over_output_limit(slot) {
+        } else if (client.unsent() > 0 || client.ext.replica.is_some()) && server.over_output_limit(slot) {
             server.cut_for_output(slot);
         }
     }

@@ -25,6 +25,7 @@ pub mod server;
 pub mod session;
 pub mod shutdown;
 pub mod stats;
+mod sys;
 pub mod time;
 pub mod watch;
 pub mod wiring;

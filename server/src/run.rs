@@ -60,10 +60,6 @@ async fn serve(start: Start) -> i32 {
     let (wiring, wishes) = unbounded_channel();
     server.outside.limits = Some(limits);
     server.outside.wiring = Some(wiring);
-    if let Err(error) = crate::persistence::load_at_start(&mut server) {
-        tracing::error!("{error}");
-        return 1;
-    }
     if let Err(error) = listeners.listen(&config) {
         tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
         tracing::debug!("{error}");
@@ -71,12 +67,10 @@ async fn serve(start: Start) -> i32 {
     }
     tokio::task::spawn_local(listeners.follow(wishes));
     tracing::info!("Server initialized");
-    if config.port != 0 {
-        tracing::info!("Ready to accept connections tcp");
-    } else if config.tls_port != 0 {
-        tracing::info!("Ready to accept connections tls");
-    } else {
-        tracing::info!("Ready to accept connections unix");
+    // Clients can connect from now on; most of their commands are refused until everything is loaded.
+    if let Err(error) = crate::persistence::begin_loading(&mut server) {
+        tracing::error!("Fatal error loading the DB: {error}. Exiting.");
+        return 1;
     }
     let host = Rc::new(ScriptHost::default());
     main_loop(Actor::new(server, host, homes), mailbox).await
@@ -103,9 +97,23 @@ fn new_server(start: Start) -> Server {
     server
 }
 
+/// Says that all data is there, in the words that scripts wait for.
+fn announce_ready(config: &Config) {
+    let how = if config.port != 0 {
+        "tcp"
+    } else if config.tls_port != 0 {
+        "tls"
+    } else {
+        "unix"
+    };
+    tracing::info!("Ready to accept connections {how}");
+}
+
 /// What the loop woke up for.
 enum Wake {
     Events,
+    /// Connections had their turn, background work goes on.
+    Work,
     Tick,
     Deadline,
     Expire,
@@ -117,21 +125,46 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
     let mut events: Vec<NetEvent> = Vec::new();
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened to");
-    let mut next_tick = tokio::time::Instant::now();
+    // Kept between rounds: registering a timer anew with every turn would cost more than a small turn itself.
+    let tick = tokio::time::sleep(Duration::ZERO);
+    tokio::pin!(tick);
     let mut next_expire = None;
+    let mut asked_to_end = None;
     let mut messages = Vec::new();
     let internal = actor.server().internal.clone();
+    let mut is_ready = false;
     loop {
         if let Some(code) = exit_code(&mut actor) {
             return code;
         }
         if actor.has_script() {
-            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => asked_to_end = Some("SIGTERM"),
+                _ = interrupt.recv() => asked_to_end = Some("SIGINT"),
+                () = tokio::task::yield_now() => {}
+            }
+            // A script that wrote is all or nothing: the process ends behind it.
+            if !actor.server().scripts.wrote
+                && let Some(name) = asked_to_end.take()
+            {
+                terminate_by_signal(actor.server(), name);
+                continue;
+            }
             if mailbox.drain(&mut events) {
                 actor.turn(&mut events);
             }
             actor.resume_script();
             continue;
+        }
+        if let Some(name) = asked_to_end.take() {
+            terminate_by_signal(actor.server(), name);
+            continue;
+        }
+        let has_work = background_work(&mut actor);
+        if !is_ready && !actor.server().lifecycle.loading {
+            is_ready = true;
+            announce_ready(&actor.server().config);
         }
         let deadline = actor.server().blocked.next_deadline();
         let wait_ms = deadline.map(|at| (at - common::clock::now_ms()).max(0) as u64);
@@ -147,18 +180,38 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
                 None => std::future::pending().await,
             }
         };
-        let wake = tokio::select! {
+        let mut wake = tokio::select! {
             biased;
             () = std::future::poll_fn(|cx| mailbox.poll_drain(cx, &mut events)) => Wake::Events,
             () = std::future::poll_fn(|cx| internal.poll_drain(cx, &mut messages)) => Wake::Internal,
-            () = tokio::time::sleep_until(next_tick) => Wake::Tick,
+            () = &mut tick => Wake::Tick,
             () = until_deadline => Wake::Deadline,
             () = until_expire => Wake::Expire,
+            // Everyone else on this thread, connections first of all, runs between two slices of background work.
+            () = tokio::task::yield_now(), if has_work => Wake::Work,
             _ = terminate.recv() => Wake::Terminate("SIGTERM"),
             _ = interrupt.recv() => Wake::Terminate("SIGINT"),
         };
+        if let Wake::Events = wake {
+            actor.turn(&mut events);
+            // With I/O threads the mailbox may never be found empty: what the clock asks for must not wait for that.
+            let now = actor.server().time.instant();
+            wake = if now >= tick.deadline().into_std() {
+                Wake::Tick
+            } else if actor
+                .server()
+                .blocked
+                .next_deadline()
+                .is_some_and(|at| at <= actor.server().time.now_ms())
+            {
+                Wake::Deadline
+            } else {
+                continue;
+            };
+        }
         match wake {
-            Wake::Events => actor.turn(&mut events),
+            Wake::Events => {}
+            Wake::Work => {}
             Wake::Internal => {
                 for message in messages.drain(..) {
                     actor.server().receive(message);
@@ -170,7 +223,7 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
                 next_expire = more.then(|| tokio::time::Instant::now() + cron::EXPIRE_PAUSE);
                 actor.finish_turn();
                 let hz = u64::from(actor.server().config.hz.max(1));
-                next_tick = tokio::time::Instant::now() + Duration::from_millis(1000 / hz);
+                tick.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(1000 / hz));
             }
             Wake::Expire => {
                 actor.server().time.sample();
@@ -184,33 +237,42 @@ async fn main_loop(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> i32 {
                 wake_overdue(server);
                 actor.finish_turn();
             }
-            Wake::Terminate(name) => {
-                tracing::warn!("Received {name} scheduling shutdown...");
-                let server = actor.server();
-                let flags = if name == "SIGTERM" {
-                    server.config.shutdown_on_sigterm
-                } else {
-                    server.config.shutdown_on_sigint
-                };
-                let save = if flags.save() {
-                    Some(true)
-                } else if flags.nosave() {
-                    Some(false)
-                } else {
-                    None
-                };
-                let wish = Shutdown { save, now: flags.now(), force: flags.force() };
-                if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
-                    tracing::warn!(
-                        "Errors trying to shut down the server. Check the logs for more information."
-                    );
-                }
-            }
+            Wake::Terminate(name) => terminate_by_signal(actor.server(), name),
         }
     }
 }
 
+fn terminate_by_signal(server: &mut Server, name: &str) {
+    tracing::warn!("Received {name} scheduling shutdown...");
+    let flags =
+        if name == "SIGTERM" { server.config.shutdown_on_sigterm } else { server.config.shutdown_on_sigint };
+    let save = match (flags.save(), flags.nosave()) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let wish = Shutdown { save, now: flags.now(), force: flags.force() };
+    if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
+        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
+    }
+}
+
+/// Gives snapshots and loading a slice of time; true when they could go on at once.
+fn background_work(actor: &mut Actor) -> bool {
+    let server = actor.server();
+    if !server.persistence.is_working() && !server.keyspace.needs_restamp() {
+        return false;
+    }
+    server.time.sample();
+    let more = crate::persistence::advance(server);
+    actor.finish_turn();
+    more
+}
+
 fn exit_code(actor: &mut Actor) -> Option<i32> {
+    if actor.server().persistence.is_fatal() {
+        return Some(1);
+    }
     actor.server().lifecycle.shutdown?;
     actor.finish_turn();
     tracing::warn!("Redis is now ready to exit, bye bye...");

@@ -43,6 +43,8 @@ pub struct Key<'k> {
 pub enum Internal {
     /// The snapshot's writer.
     Snapshot(crate::persistence::Report),
+    /// A queue that the actor waits for has room or a piece again.
+    Wake,
 }
 
 /// All state.
@@ -185,6 +187,7 @@ impl Server {
     pub fn receive(&mut self, message: Internal) {
         match message {
             Internal::Snapshot(report) => crate::persistence::receive(self, report),
+            Internal::Wake => {} // the main loop goes on with whatever waits
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Session {
     pub parked: Option<Box<Parked>>,
     /// Offset of the replication stream behind the client's last write, for WAIT.
     pub written_offset: i64,
+    /// What the client told of itself by REPLCONF.
+    pub handshake: Option<Box<crate::replication::Handshake>>,
     /// Present when the client is a replica that we feed.
     pub replica: Option<Box<crate::replication::Replica>>,
 }

@@ -12,7 +12,9 @@ impl Server {
     /// When saving failed and nobody forces.
     pub fn begin_shutdown(&mut self, wish: Shutdown, _slot: Slot) -> Result<(), CommandError> {
         tracing::warn!("User requested shutdown...");
-        let save = wish.save.unwrap_or(!self.config.save.is_empty());
+        crate::persistence::give_up(self);
+        // Half a data set must not replace the file that it is being loaded from.
+        let save = !self.lifecycle.loading && wish.save.unwrap_or(!self.config.save.is_empty());
         if save {
             tracing::info!("Saving the final RDB snapshot before exiting.");
             if let Err(error) = crate::persistence::save_now(self) {

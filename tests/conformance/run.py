@@ -441,7 +441,9 @@ def judge_reference(result, plan):
 
 
 def indented(detail, lines=6):
-    kept = [line for line in detail.splitlines() if line.strip()][:lines]
+    """The head of a case's message, without Tcl's traceback."""
+    message = detail.split("    while executing")[0]
+    kept = [line for line in message.splitlines() if line.strip()][:lines]
     return "".join("\n        " + line[:160] for line in kept)
 
 

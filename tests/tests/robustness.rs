@@ -216,3 +216,16 @@ fn a_half_closed_connection_still_gets_its_replies() {
         },
     );
 }
+
+#[test]
+fn a_large_first_command_on_an_open_server() {
+    each(
+        |s| s,
+        |server| {
+            let long = "x".repeat(20_000);
+            for _ in 0..50 {
+                assert_eq!(server.client().call(&["ECHO", &long]).text(), long);
+            }
+        },
+    );
+}

@@ -118,6 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.needs_flush {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.needs_flush = false;
+            if self.link.take_drain_wish() {
+                self.local.mailbox.push(NetEvent::Drained);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -165,8 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.parser.parse(&mut batch.buf, &limits, &mut batch.requests) {
             Status::NeedsBytes => {}
             Status::Full => self.parse_again = true,
-            // Only the actor knows whether the requests before this one authenticate, and whether anybody has to:
-            // a client's first bytes may be here before its session is.
+            // Only the actor knows whether the session is open, and whether the requests before this one open it.
             Status::NeedsAuth(error)
                 if batch.requests.is_empty() && !self.under_way && self.session.is_some() =>
             {

@@ -3,7 +3,7 @@
 use super::Batch;
 use crate::clients::Slot;
 use crate::resp::Segment;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -73,6 +73,8 @@ pub struct Link {
     query: [AtomicU32; 2],
     /// The client waits in a blocking command: its connection reads on, to see a disconnect.
     parked: AtomicBool,
+    /// The actor waits for the output to be written: it has more.
+    drain_awaited: AtomicBool,
     peer: Peer,
     home: Arc<Home>,
 }
@@ -85,6 +87,7 @@ impl Link {
             unsent: AtomicUsize::new(0),
             query: Default::default(),
             parked: AtomicBool::new(false),
+            drain_awaited: AtomicBool::new(false),
             peer,
             home,
         }
@@ -133,6 +136,21 @@ impl Link {
     /// Whether the client waits in a blocking command.
     pub fn set_parked(&self, parked: bool) {
         self.parked.store(parked, Ordering::Relaxed);
+    }
+
+    /// Asks for [`super::NetEvent::Drained`] once all output is written. True when there is none left to write, so
+    /// that no event will come.
+    pub fn await_drain(&self) -> bool {
+        self.drain_awaited.store(true, Ordering::Relaxed);
+        // Both sides write their word, then read the other's: one of them sees that it has to act.
+        fence(Ordering::SeqCst);
+        self.unsent() == 0
+    }
+
+    /// Whether the actor waits for the output that was just written.
+    pub(super) fn take_drain_wish(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.drain_awaited.load(Ordering::Relaxed) && self.drain_awaited.swap(false, Ordering::Relaxed)
     }
 
     /// Hands over what a turn made for this connection.

@@ -84,6 +84,8 @@ pub enum NetEvent {
     Opened(Arc<Link>),
     /// Complete requests.
     Batch(Box<Batch>),
+    /// All output is written, as [`Link::await_drain`] asked to know.
+    Drained,
     /// The connection ended; `last` holds requests that came before its end.
     Closed {
         /// The client's place in the registry.

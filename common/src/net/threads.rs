@@ -52,7 +52,7 @@ const POOLED: usize = 256;
 pub struct Local {
     pub(super) mailbox: Mailbox<NetEvent>,
     pub(super) limits: Arc<NetLimits>,
-    #[expect(clippy::vec_box, reason = "batches travel in these boxes; unboxing would copy and allocate")]
+    #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
     pool: RefCell<Vec<Box<Batch>>>,
 }
 

@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod generic;
 pub mod list;
+pub mod persistence;
 pub mod replication;
 pub mod scripting;
 pub mod server;

@@ -17,6 +17,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::list::COMMANDS,
         commands::transactions::COMMANDS,
         commands::scripting::COMMANDS,
+        commands::persistence::COMMANDS,
         commands::replication::COMMANDS,
         commands::server::COMMANDS,
     ])

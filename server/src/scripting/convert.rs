@@ -1,7 +1,7 @@
 //! Between Lua and RESP: arguments of `redis.call`, its replies, and what a script returns.
 
 use super::ScriptHost;
-use super::lua::{MAX_DEPTH, refusal};
+use super::lua::{MAX_DEPTH, Outcome, number, refusal};
 use crate::context::{Caller, Cx};
 use common::command::{Args, CommandError, Flags};
 use common::number::{parse_f64, parse_i64};
@@ -10,9 +10,9 @@ use mlua::{Lua, MultiValue, Table, Value};
 use std::rc::Rc;
 
 /// `redis.call` and `redis.pcall`: whether it failed, and the reply (a table with `err` if so).
-pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<(bool, Value)> {
+pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
     if args.is_empty() {
-        return Ok((true, refusal(lua, "ERR Please specify at least one argument for this redis lib call")?));
+        return refusal(lua, "ERR Please specify at least one argument for this redis lib call");
     }
     let mut words = Vec::with_capacity(args.len());
     for arg in &args {
@@ -21,10 +21,7 @@ pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::
             Value::Integer(number) => words.push(number.to_string().into_bytes()),
             Value::Number(number) => words.push(number_text(*number).into_bytes()),
             _ => {
-                return Ok((
-                    true,
-                    refusal(lua, "ERR Lua redis lib command arguments must be strings or integers")?,
-                ));
+                return refusal(lua, "ERR Lua redis lib command arguments must be strings or integers");
             }
         }
     }
@@ -186,8 +183,8 @@ fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize) {
     if let Value::String(text) = field("ok") {
         return reply.status(&text.as_bytes());
     }
-    if let Some(number) = field("double").as_number() {
-        return reply.double(number);
+    if let Some(value) = number(&field("double")) {
+        return reply.double(value);
     }
     if let Value::Table(map) = field("map") {
         let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();

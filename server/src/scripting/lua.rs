@@ -5,11 +5,8 @@
 
 use super::ScriptHost;
 use super::convert;
-use mlua::{
-    Function, HookTriggers, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table, Value,
-    VmState,
-};
 use mlua::chunk::ChunkMode;
+use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table, Value, VmState};
 use sha1::{Digest, Sha1};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -86,8 +83,9 @@ impl Vm {
             if !host.is_running() || !host.tick() {
                 return Ok(VmState::Continue);
             }
+            host.note_place(place(lua, 0));
             // Killed. A pcall may swallow this error, so from now on every instruction raises it.
-                        lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), |_, _| {
+            lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), |_, _| {
                 Err(mlua::Error::runtime(KILLED))
             })?;
             Err(mlua::Error::runtime(KILLED))
@@ -123,15 +121,15 @@ impl Vm {
 
     /// Runs a compiled script. The server must be lent to the host.
     pub fn run(&self, host: &Rc<ScriptHost>, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> Ending {
-        let ending = self.try_run(sha, keys, args).unwrap_or_else(|error| {
-            let text = if host.is_killed() { KILLED.to_owned() } else { message(&error) };
-            Ending::Error(format!("ERR {text}").into_bytes(), None)
-        });
-        if host.is_killed() {
-            // Back to the clock's pace, for the next script.
-            let _ = self.watch_clock(host, HOOK_EVERY);
+        let ending = self
+            .try_run(sha, keys, args)
+            .unwrap_or_else(|error| Ending::Error(format!("ERR {}", message(&error)).into_bytes(), None));
+        if !host.is_killed() {
+            return ending;
         }
-        ending
+        // Back to the clock's pace, for the next script.
+        let _ = self.watch_clock(host, HOOK_EVERY);
+        Ending::Error(format!("ERR {KILLED}").into_bytes(), host.take_place())
     }
 
     fn try_run(&self, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> mlua::Result<Ending> {
@@ -157,7 +155,13 @@ impl Vm {
 const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
 fn failure(value: &Value) -> Ending {
-    let Value::Table(table) = value else { return Ending::Error(b"ERR unknown error".to_vec(), None) };
+    let table = match value {
+        Value::Table(table) => table,
+        // No memory is left for a table that explains.
+        Value::String(text) => return Ending::Error([b"ERR ", &text.as_bytes()[..]].concat(), None),
+        Value::Error(error) => return Ending::Error(format!("ERR {}", message(error)).into_bytes(), None),
+        _ => return Ending::Error(b"ERR unknown error".to_vec(), None),
+    };
     let text = match table.raw_get::<Value>("err") {
         Ok(Value::String(text)) => text.as_bytes().to_vec(),
         _ => b"ERR unknown error".to_vec(),
@@ -193,11 +197,19 @@ fn compile(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::R
     compiled
 }
 
-/// A table with a field `err`: how host functions refuse.
-pub(super) fn refusal(lua: &Lua, text: &str) -> mlua::Result<Value> {
+/// What host functions reply: whether they failed, and the value or what to raise.
+pub(super) type Outcome = (bool, Value);
+
+/// A table with a field `err`, to be raised.
+pub(super) fn refusal(lua: &Lua, text: &str) -> mlua::Result<Outcome> {
     let table = lua.create_table()?;
     table.raw_set("err", text)?;
-    Ok(Value::Table(table))
+    Ok((true, Value::Table(table)))
+}
+
+/// A number, whichever way the crate represents it.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    value.as_number().or_else(|| value.as_integer().map(|n| n as f64))
 }
 
 fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result<Table> {
@@ -217,14 +229,14 @@ fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result<Table> {
             if args.len() != 1 {
                 return refusal(lua, "ERR redis.setresp() requires one argument.");
             }
-            let version = args.front().and_then(Value::as_number);
+            let version = args.front().and_then(number);
             if version != Some(2.0) && version != Some(3.0) {
                 return refusal(lua, "ERR RESP version must be 2 or 3.");
             }
             if let Some(host) = weak.upgrade() {
                 host.set_resp3(version == Some(3.0));
             }
-            Ok(Value::Nil)
+            Ok((false, Value::Nil))
         })?,
     )?;
     functions.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
@@ -234,6 +246,7 @@ fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result<Table> {
     functions.raw_set("locate", lua.create_function(locate)?)?;
     functions.raw_set("compile", lua.create_function(load_text)?)?;
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
+    functions.raw_set("raising", lua.create_function(crate::sys::raising)?)?;
     functions.raw_set("constants", constants(lua)?)?;
     Ok(functions)
 }
@@ -252,20 +265,20 @@ fn constants(lua: &Lua) -> mlua::Result<Table> {
     Ok(table)
 }
 
-fn sha1hex(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
+fn sha1hex(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
     let [value] = args.iter().collect::<Vec<_>>()[..] else {
         return refusal(lua, "ERR wrong number of arguments");
     };
     let text = lua.coerce_string(value.clone())?;
     let sha = sha_of(&text.map(|text| text.as_bytes().to_vec()).unwrap_or_default());
-    Ok(Value::String(lua.create_string(sha)?))
+    Ok((false, Value::String(lua.create_string(sha)?)))
 }
 
-fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
+fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
     if args.len() < 2 {
         return refusal(lua, "ERR redis.log() requires two arguments or more.");
     }
-    let Some(level) = args[0].as_number() else {
+    let Some(level) = number(&args[0]) else {
         return refusal(lua, "ERR First argument must be a number (log level).");
     };
     let mut words = Vec::new();
@@ -282,13 +295,13 @@ fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
         3 => tracing::warn!("{line}"),
         _ => return refusal(lua, "ERR Invalid log level."),
     }
-    Ok(Value::Nil)
+    Ok((false, Value::Nil))
 }
 
 /// `ERR` is put in front unless the text begins with a code behind a dash.
 fn error_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
     let [Value::String(text)] = args.iter().collect::<Vec<_>>()[..] else {
-        return refusal(lua, "ERR wrong number or type of arguments");
+        return Ok(refusal(lua, "ERR wrong number or type of arguments")?.1);
     };
     let text = text.as_bytes();
     let trimmed = text.trim_ascii_end();
@@ -304,33 +317,37 @@ fn error_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
 
 fn status_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
     let [Value::String(text)] = args.iter().collect::<Vec<_>>()[..] else {
-        return refusal(lua, "ERR wrong number or type of arguments");
+        return Ok(refusal(lua, "ERR wrong number or type of arguments")?.1);
     };
     let table = lua.create_table()?;
     table.raw_set("ok", text)?;
     Ok(Value::Table(table))
 }
 
-/// Adds where a failure happened: the innermost line of the script on the stack.
+/// Adds where a failure happened.
 fn locate(lua: &Lua, failure: Table) -> mlua::Result<()> {
-    /// Levels looked at, host functions and the prelude's included.
-    const LEVELS: usize = 64;
-    for level in 1..LEVELS {
-        let found = lua.inspect_stack(level, |debug| {
-            let source = debug.source().source.map(|source| source.into_owned());
-            source.filter(|source| source.starts_with('@')).zip(debug.current_line())
-        });
-        match found {
-            None => break,
-            Some(None) => {}
-            Some(Some((source, line))) => {
-                failure.raw_set("source", source)?;
-                failure.raw_set("line", line)?;
-                break;
-            }
-        }
+    if let Some((source, line)) = place(lua, 1) {
+        failure.raw_set("source", source)?;
+        failure.raw_set("line", line)?;
     }
     Ok(())
+}
+
+/// The innermost line of a script on the stack, from `level` on.
+fn place(lua: &Lua, level: usize) -> Option<(String, i64)> {
+    /// Levels looked at, host functions and the prelude's included.
+    const LEVELS: usize = 64;
+    (level..LEVELS)
+        .map_while(|level| {
+            lua.inspect_stack(level, |debug| {
+                let source = debug.source().source.map(|source| source.into_owned());
+                source
+                    .filter(|source| source.starts_with('@'))
+                    .zip(debug.current_line().map(|line| line as i64))
+            })
+        })
+        .flatten()
+        .next()
 }
 
 /// `loadstring`: a function, or nil and a message.

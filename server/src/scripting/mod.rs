@@ -143,6 +143,8 @@ struct Running {
     slot: Cell<u32>,
     db: Cell<usize>,
     started: Cell<Option<Instant>>,
+    /// Where it was when it was killed.
+    place: Cell<Option<(String, i64)>>,
     /// `busy-reply-threshold`; zero = never busy.
     threshold: Cell<Duration>,
 }
@@ -253,6 +255,14 @@ impl ScriptHost {
 
     fn is_killed(&self) -> bool {
         self.running.killed.get()
+    }
+
+    fn note_place(&self, place: Option<(String, i64)>) {
+        self.running.place.set(place);
+    }
+
+    fn take_place(&self) -> Option<(String, i64)> {
+        self.running.place.take()
     }
 
     fn is_read_only(&self) -> bool {

@@ -54,42 +54,28 @@ local function settle(ok, ...)
   return ok, ...
 end
 
-local function guarded_rawset(target, key, value)
-  if locked[target] then
-    error("Attempt to modify a readonly table", 2)
-  end
-  return rawset(target, key, value)
+-- Replies (failed, value); the host makes a C function of it that raises the failure (see `host.raising`).
+local function refuse_locked(change)
+  return host.raising(function(target, ...)
+    if locked[target] then
+      return true, { err = "ERR Attempt to modify a readonly table" }
+    end
+    return false, change(target, ...)
+  end)
 end
 
 local redis = {}
 for name, value in pairs(host.constants) do
   redis[name] = value
 end
-local call = host.call
-function redis.call(...)
-  local failed, reply = call(...)
-  if failed then
-    error(reply)
-  end
-  return reply
-end
+redis.call = host.raising(host.call)
 function redis.pcall(...)
-  local _, reply = call(...)
+  local _, reply = host.call(...)
   return reply
 end
--- A host function that refuses answers with a table that has a field `err`.
-local function raising(run)
-  return function(...)
-    local reply = run(...)
-    if type(reply) == "table" then
-      error(reply)
-    end
-    return reply
-  end
-end
-redis.sha1hex = raising(host.sha1hex)
-redis.log = raising(host.log)
-redis.setresp = raising(host.setresp)
+redis.sha1hex = host.raising(host.sha1hex)
+redis.log = host.raising(host.log)
+redis.setresp = host.raising(host.setresp)
 redis.error_reply = host.error_reply
 redis.status_reply = host.status_reply
 function redis.replicate_commands()
@@ -102,8 +88,8 @@ end
 local visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
   getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
-  select = select, setmetatable = setmetatable, tonumber = tonumber, tostring = tostring, type = type,
-  xpcall = raw_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = guarded_rawset,
+  select = select, setmetatable = refuse_locked(setmetatable), tonumber = tonumber, tostring = tostring, type = type,
+  xpcall = raw_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = refuse_locked(rawset),
   string = lock(string), table = lock(table), math = lock(math), os = lock({ clock = host.clock }),
   redis = lock(redis),
   pcall = function(...) return settle(raw_pcall(...)) end,

@@ -309,9 +309,9 @@ impl Db {
         self.snapshot.as_mut().is_none_or(|snapshot| snapshot.step(&self.table, budget, sink, garbage))
     }
 
-    pub(crate) fn take_preimages(&mut self, sink: &mut dyn SnapshotSink) {
+    pub(crate) fn take_preimages(&mut self, budget: &mut usize, sink: &mut dyn SnapshotSink) {
         if let Some(snapshot) = &mut self.snapshot {
-            snapshot.take_preimages(sink);
+            snapshot.take_preimages(budget, sink);
         }
     }
 

@@ -104,13 +104,16 @@ impl Keyspace {
         self.snapshot_runs
     }
 
-    /// Hands out the pre-images at hand and then entries until about `budget` were looked at. True when all was
+    /// Hands out the pre-images at hand, then entries, until about `budget` were looked at. True when all was
     /// handed out: the snapshot is over then.
     pub fn snapshot_step(&mut self, mut budget: usize, sink: &mut dyn SnapshotSink) -> bool {
         if !self.snapshot_runs {
             return true;
         }
-        self.take_preimages(sink);
+        self.dbs.iter_mut().for_each(|db| db.take_preimages(&mut budget, sink));
+        if budget == 0 {
+            return false;
+        }
         for db in &mut self.dbs {
             if !db.snapshot_step(&mut budget, sink, &mut self.garbage) {
                 return false;
@@ -124,7 +127,8 @@ impl Keyspace {
 
     /// Hands out the entries that writes have put aside, and forgets them.
     pub fn take_preimages(&mut self, sink: &mut dyn SnapshotSink) {
-        self.dbs.iter_mut().for_each(|db| db.take_preimages(sink));
+        let mut all = usize::MAX;
+        self.dbs.iter_mut().for_each(|db| db.take_preimages(&mut all, sink));
     }
 
     /// About how many bytes the pre-images at hand keep alive.

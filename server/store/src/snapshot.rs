@@ -86,7 +86,8 @@ pub(crate) struct DbSnapshot {
     walk: Walk,
     /// A table that was flushed before the walk had passed.
     flushed: Option<(Table<EntryBox>, Walk)>,
-    preimages: Vec<EntryBox>,
+    /// Each with the bytes that it was reckoned at.
+    preimages: Vec<(EntryBox, usize)>,
     preimage_bytes: usize,
 }
 
@@ -109,8 +110,9 @@ impl DbSnapshot {
             Value::List(list) if !goes => list.memory_usage().min(LIST_CLONE_BYTES),
             value => value.memory_usage(),
         };
-        self.preimage_bytes += entry.allocated() + value;
-        self.preimages.push(entry.clone());
+        let bytes = entry.allocated() + value;
+        self.preimage_bytes += bytes;
+        self.preimages.push((entry.clone(), bytes));
         entry.set_stamp(self.stamp);
     }
 
@@ -118,13 +120,18 @@ impl DbSnapshot {
         self.preimage_bytes
     }
 
-    /// Hands out and forgets the pre-images.
-    pub(crate) fn take_preimages(&mut self, sink: &mut dyn SnapshotSink) {
-        for entry in self.preimages.drain(..) {
+    /// Hands out and forgets pre-images, `budget` of them at most: many can gather while the walk has to wait.
+    pub(crate) fn take_preimages(&mut self, budget: &mut usize, sink: &mut dyn SnapshotSink) {
+        while *budget > 0
+            && let Some((entry, bytes)) = self.preimages.pop()
+        {
+            *budget -= 1;
+            self.preimage_bytes -= bytes;
             hand_out(sink, self.index, &entry);
         }
-        self.preimages = Vec::new();
-        self.preimage_bytes = 0;
+        if self.preimages.is_empty() {
+            self.preimages = Vec::new();
+        }
     }
 
     /// Keeps a flushed table if the walk still needs it, else gives it back.
@@ -165,7 +172,7 @@ impl DbSnapshot {
 
     /// Lets go of everything.
     pub(crate) fn into_garbage(self) -> impl Iterator<Item = Garbage> {
-        let preimages = self.preimages.into_iter().map(Garbage::from);
+        let preimages = self.preimages.into_iter().map(|(entry, _)| Garbage::from(entry));
         preimages.chain(self.flushed.map(|(table, _)| Garbage::from(table)))
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"reload", _) => reload(cx, args),
         (b"panic", 0) => panic!("called by DEBUG PANIC"),
         _ => Err(CommandError::Raw(
             [
@@ -63,6 +64,12 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    false.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Sets the threshold for elements to be inserted as plain vs packed nodes",
+        "RELOAD [option ...]",
+        "    Save the RDB on disk and reload it back to memory. Valid <option> values:",
+        "    * MERGE: conflicting keys will be loaded from RDB.",
+        "    * NOFLUSH: the existing database will not be removed before load, but",
+        "      conflicting keys will generate an exception and kill the server.",
+        "    * NOSAVE: the database will be loaded from an existing RDB file.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys (and hash-fields) in background ",
         "SLEEP <seconds>",
@@ -127,6 +134,29 @@ fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         entry.access(),
     );
     cx.reply.simple(&text);
+    Ok(Outcome::Done)
+}
+
+fn reload(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let mut how = crate::persistence::Reload::default();
+    while let Some(word) = args.try_next() {
+        match word.to_ascii_uppercase().as_slice() {
+            b"MERGE" => how.merge = true,
+            b"NOFLUSH" => how.noflush = true,
+            b"NOSAVE" => how.nosave = true,
+            _ => {
+                return Err("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.".into());
+            }
+        }
+    }
+    if cx.server.lifecycle.loading {
+        return Err("LOADING Redis is loading the dataset in memory".into());
+    }
+    if let Err(error) = crate::persistence::reload(cx.server, how) {
+        tracing::error!("DEBUG RELOAD: {error}");
+        return Err("ERR Error trying to load the RDB dump, check server logs.".into());
+    }
+    cx.reply.ok();
     Ok(Outcome::Done)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::context::Cx;
 use crate::replication::Propagate;
+use crate::server::Server;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::number::parse_i64;
 use store::DbIndex;
@@ -16,22 +17,23 @@ fn lazily(cx: &Cx<'_>, args: &mut Args<'_>) -> Result<bool, CommandError> {
     }
 }
 
-/// Empties a database; the number of keys deleted.
-fn empty(cx: &mut Cx<'_>, db: DbIndex, lazily: bool) -> u64 {
-    let server = &mut *cx.server;
-    let keyspace = &server.keyspace;
-    server
-        .watches
-        .touch_all(&mut server.clients, db, |key| keyspace.db(db).get(keyspace.hash(key), key).is_some());
-    let deleted = server.keyspace.db(db).len() as u64;
-    let garbage = server.keyspace.db_mut(db).clear();
-    server.garbage.release(garbage, lazily);
-    deleted
+impl Server {
+    /// Empties a database; the number of keys deleted.
+    pub fn empty_db(&mut self, db: DbIndex, lazily: bool) -> u64 {
+        let keyspace = &self.keyspace;
+        self.watches
+            .touch_all(&mut self.clients, db, |key| keyspace.db(db).get(keyspace.hash(key), key).is_some());
+        let deleted = self.keyspace.db(db).len() as u64;
+        let garbage = self.keyspace.db_mut(db).clear();
+        self.garbage.release(garbage, lazily);
+        deleted
+    }
 }
 
 pub(super) fn flushdb(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let lazily = lazily(cx, args)?;
-    let deleted = empty(cx, cx.db, lazily);
+    let db = cx.db;
+    let deleted = cx.server.empty_db(db, lazily);
     cx.server.dirty += deleted;
     cx.propagate = Propagate::Forced; // replicas may hold what we don't
     cx.reply.ok();
@@ -43,8 +45,9 @@ pub(super) fn flushall(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.server.abort_snapshot_for_flush();
     let mut deleted = 0;
     for index in 0..cx.server.keyspace.count() {
-        deleted += empty(cx, DbIndex(index), lazily);
+        deleted += cx.server.empty_db(DbIndex(index), lazily);
     }
+    cx.server.save_after_flush();
     // One more, so that even an empty database is worth saving: the file may still hold what was deleted.
     cx.server.dirty += deleted + 1;
     cx.propagate = Propagate::Forced;

@@ -106,10 +106,11 @@ impl<R: Read> Loader<R> {
     fn read_body(&mut self, sink: &mut dyn RdbSink) -> Result<(), RdbCause> {
         let mut db = 0;
         let (mut expire_ms, mut access) = (None, None);
+        let mut reported = 0;
         loop {
-            if self.at == self.end {
-                self.fill()?;
-                sink.progress(self.offset());
+            if self.offset() - reported >= CHUNK as u64 {
+                reported = self.offset();
+                sink.progress(reported);
             }
             match self.byte()? {
                 opcode::EOF => return self.check_sum(),

@@ -1,0 +1,254 @@
+//! A real `redis-server` as our replica: it must hold just what we hold, whatever is written and however the link
+//! fares. And the protocol of the feed itself, byte by byte. Skipped, with a note, where no `redis-server` is installed.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use support::{Client, Server, assert_equal, dataset, ochre, redis, write_randomly};
+
+/// Time after which no key with a short expiry is left.
+const SHORT_EXPIRIES: Duration = Duration::from_millis(500);
+
+fn attach(master: &Server, folder: &std::path::Path) -> Option<Server> {
+    redis(folder, &["--replicaof", &format!("127.0.0.1 {}", master.port)])
+}
+
+/// Waits until all replicas have everything.
+fn settle(client: &mut Client, replicas: usize) {
+    std::thread::sleep(SHORT_EXPIRIES);
+    let begun = Instant::now();
+    loop {
+        // A write of this connection, so that WAIT waits for the end of the stream.
+        client.run("SET marker 1");
+        client.run("DEL marker");
+        if client.run(&format!("WAIT {replicas} 2000")).text() == replicas.to_string() {
+            return;
+        }
+        assert!(begun.elapsed() < support::PATIENCE, "the replicas don't follow");
+    }
+}
+
+/// Random writes from three connections before, during and after the synchronization, with the link cut twice.
+fn follow_under_load(options: &[&str], seed: u64) {
+    println!("seed {seed}");
+    let folder = tempfile::tempdir().unwrap();
+    let master = ochre(&folder.path().join("master"), options);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let (master, stop) = (&master, &stop);
+            scope
+                .spawn(move || write_randomly(master, seed + writer, true, || !stop.load(Ordering::Relaxed)));
+        }
+        // Whatever fails, the writers must end.
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut client = master.client();
+            std::thread::sleep(Duration::from_millis(300));
+            let replica = attach(&master, &folder.path().join("one"))?;
+            client.wait_for("slave0", |line| line.contains("state=online"));
+            std::thread::sleep(Duration::from_millis(500));
+            for round in 1..=2 {
+                assert_eq!(client.run("CLIENT KILL TYPE replica").text(), "1");
+                client.wait_for("sync_partial_ok", |n| n == round.to_string());
+                client.wait_for("slave0", |line| line.contains("state=online"));
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            let second = attach(&master, &folder.path().join("two"))?;
+            client.wait_for("slave1", |line| line.contains("state=online"));
+            std::thread::sleep(Duration::from_millis(300));
+            Some((replica, second))
+        }));
+        stop.store(true, Ordering::Relaxed);
+        let replicas = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let Some((first, second)) = replicas else { return };
+        let mut client = master.client();
+        settle(&mut client, 2);
+        let ours = dataset(&master);
+        assert!(ours.len() > 20, "only {} keys are left", ours.len());
+        assert_equal(&ours, &dataset(&first), "first replica");
+        assert_equal(&ours, &dataset(&second), "second replica");
+        assert_eq!(client.info("sync_full"), "2");
+        let offset = client.info("master_repl_offset");
+        assert_eq!(first.client().info("master_repl_offset"), offset);
+    });
+}
+
+/// Time is dear: the first synchronization does not wait for company, and the backlog outlasts a cut link.
+const QUICK: [&str; 4] = ["--repl-diskless-sync-delay", "0", "--repl-backlog-size", "64mb"];
+
+#[test]
+fn a_redis_replica_stays_equal_over_a_streamed_snapshot() {
+    follow_under_load(&QUICK, 11);
+}
+
+#[test]
+fn a_redis_replica_stays_equal_over_a_snapshot_file() {
+    follow_under_load(&[&QUICK[..], &["--repl-diskless-sync", "no"]].concat(), 22);
+}
+
+#[test]
+fn a_redis_replica_stays_equal_with_io_threads() {
+    follow_under_load(&[&QUICK[..], &["--io-threads", "2"]].concat(), 33);
+    let file = ["--io-threads", "2", "--repl-diskless-sync", "no"];
+    follow_under_load(&[&QUICK[..], &file].concat(), 44);
+}
+
+/// A replica that we play ourselves.
+struct Played {
+    client: Client,
+    id: String,
+    offset: i64,
+}
+
+fn full_sync(master: &Server, capa: &str) -> (Played, Vec<u8>) {
+    let mut client = master.client();
+    assert_eq!(client.run("REPLCONF listening-port 7777").text(), "OK");
+    assert_eq!(client.run(&format!("REPLCONF {capa}capa psync2")).text(), "OK");
+    client.send_raw(b"PSYNC ? -1\r\n");
+    let line = skip_newlines(&mut client);
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!((words[0], words[1].len()), ("+FULLRESYNC", 40), "{line}");
+    let (id, offset) = (words[1].to_owned(), words[2].parse().unwrap());
+    let header = skip_newlines(&mut client);
+    let snapshot = match header.strip_prefix("$EOF:") {
+        None => {
+            let len = header.strip_prefix('$').expect("a length").parse().unwrap();
+            client.exact(len)
+        }
+        Some(mark) => {
+            let mut bytes = client.exact(mark.len());
+            while !bytes.ends_with(mark.as_bytes()) {
+                bytes.extend(client.exact(1));
+            }
+            bytes.truncate(bytes.len() - mark.len());
+            bytes
+        }
+    };
+    (Played { client, id, offset }, snapshot)
+}
+
+fn skip_newlines(client: &mut Client) -> String {
+    loop {
+        let line = client.line();
+        if !line.is_empty() {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn the_feed_speaks_as_a_redis_master_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let master =
+        ochre(folder.path(), &["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "3600"]);
+    let mut client = master.client();
+    client.run("SET before 1");
+
+    let (mut streamed, snapshot) = full_sync(&master, "capa eof ");
+    assert!(snapshot.starts_with(b"REDIS0010") && snapshot.windows(6).any(|w| w == b"before"));
+    client.wait_for("slave0", |line| line.contains("port=7777,state=online,offset=0"));
+    assert_eq!(client.run("WAIT 1 50").text(), "0"); // it has not said that it found the snapshot's end
+    client.run("SET a 1");
+    streamed.client.send_raw(b"REPLCONF ACK 0\r\n");
+    // GETACK for the WAIT above, then the stream with its database named.
+    assert_eq!(streamed.client.read().text(), "REPLCONF GETACK *");
+    assert_eq!(streamed.client.read().text(), "SELECT 0");
+    assert_eq!(streamed.client.read().text(), "SET a 1");
+
+    let (mut plain, snapshot) = full_sync(&master, "");
+    assert!(snapshot.starts_with(b"REDIS0010"));
+    assert_eq!(plain.id, streamed.id);
+    client.run("SELECT 1");
+    for command in ["MULTI", "INCR n", "INCR n", "EXEC"] {
+        client.run(command);
+    }
+    for replica in [&mut streamed, &mut plain] {
+        for expected in ["MULTI", "SELECT 1", "INCR n", "INCR n", "EXEC"] {
+            assert_eq!(replica.client.read().text(), expected);
+        }
+    }
+
+    // WAIT ends with the acknowledgement.
+    let end: i64 = client.info("master_repl_offset").parse().unwrap();
+    client.send(&[b"WAIT", b"1", b"10000"]);
+    assert_eq!(streamed.client.read().text(), "REPLCONF GETACK *");
+    streamed.client.send_raw(format!("REPLCONF ACK {end}\r\n").as_bytes());
+    assert_eq!(client.read().text(), "1");
+    assert_eq!(client.run("ROLE").items()[2].text(), format!("127.0.0.1 7777 {end} 127.0.0.1 7777 0"));
+
+    // Partial resynchronization: the next byte wanted is counted from one.
+    let mut again = master.client();
+    again.run("REPLCONF capa psync2");
+    again.send_raw(format!("PSYNC {} {}\r\n", plain.id, plain.offset + 1).as_bytes());
+    assert_eq!(again.line(), format!("+CONTINUE {}", plain.id));
+    for expected in ["MULTI", "SELECT 1", "INCR n", "INCR n", "EXEC", "REPLCONF GETACK *"] {
+        assert_eq!(again.read().text(), expected);
+    }
+    let (id, wrong) = (&plain.id, "0".repeat(40));
+    for wish in [format!("PSYNC {id} {}", end + 1000), format!("PSYNC {wrong} 1"), format!("PSYNC {id} 0")] {
+        let mut stranger = master.client();
+        stranger.send_raw(format!("{wish}\r\n").as_bytes());
+        assert!(skip_newlines(&mut stranger).starts_with("+FULLRESYNC "));
+    }
+    assert_eq!(client.info("sync_partial_err"), "3");
+    assert_eq!(client.info("sync_partial_ok"), "1");
+
+    // What a replica may not do, and what it is never answered.
+    assert!(streamed.client.run("GET a").text().starts_with("ERR Replica can't interact"));
+    assert_eq!(client.run("REPLCONF ACK").text(), "ERR syntax error");
+    assert_eq!(client.run("REPLCONF no such").text(), "ERR Unrecognized REPLCONF option: no");
+    let mut hasty = master.client();
+    hasty.send_raw(b"PING\r\nPSYNC ? -1\r\n");
+    assert_eq!(hasty.line(), "+PONG");
+    assert_eq!(hasty.line(), "-ERR SYNC and PSYNC are invalid with pending output");
+}
+
+#[test]
+fn a_replica_that_does_not_read_costs_no_copies_and_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--repl-diskless-sync-delay", "0", "--client-output-buffer-limit", "replica 20mb 0 0"];
+    let master = ochre(folder.path(), &options);
+    let mut client = master.client();
+    let mut replicas: Vec<Played> = (0..8).map(|_| full_sync(&master, "capa eof ").0).collect();
+    for replica in &mut replicas {
+        replica.client.send_raw(b"REPLCONF ACK 0\r\n");
+    }
+    client.wait_for("slave7", |line| line.contains("state=online"));
+    let before: u64 = client.info("used_memory").parse().unwrap();
+    let value = vec![b'x'; 1 << 20];
+    for n in 0..12 {
+        client.call(&[b"SET", b"key", &value]);
+        if n == 11 {
+            assert_eq!(client.info("connected_slaves"), "8");
+        }
+    }
+    let held = client.info("used_memory").parse::<u64>().unwrap() - before;
+    assert!(held < 40 << 20, "eight replicas that lag by 12 MB hold {held} bytes");
+    for _ in 0..30 {
+        client.call(&[b"SET", b"key", &value]);
+    }
+    client.wait_for("connected_slaves", |n| n == "0");
+    assert_eq!(client.info("client_output_buffer_limit_disconnections"), "8");
+}
+
+#[test]
+fn writes_wait_for_good_replicas_and_the_backlog_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        ["--repl-diskless-sync-delay", "0", "--min-replicas-to-write", "1", "--repl-backlog-ttl", "1"];
+    let master = ochre(folder.path(), &options);
+    let mut client = master.client();
+    let id = client.info("master_replid");
+    assert!(client.run("SET a 1").text().starts_with("NOREPLICAS"));
+    let (mut replica, _) = full_sync(&master, "capa eof ");
+    replica.client.send_raw(b"REPLCONF ACK 0\r\n");
+    client.wait_for("slave0", |line| line.contains("state=online"));
+    assert_eq!(client.run("SET a 1").text(), "OK");
+    assert_ne!(client.info("master_replid"), id);
+    let id = client.info("master_replid");
+    drop(replica);
+    client.wait_for("connected_slaves", |n| n == "0");
+    client.wait_for("repl_backlog_active", |active| active == "0");
+    assert_ne!(client.info("master_replid"), id);
+}
