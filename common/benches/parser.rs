@@ -54,11 +54,10 @@ fn parser(c: &mut Criterion) {
         ("inline SET with quotes", b"SET \"key:000000000001\" \"xx\\x41xx\"\r\n".to_vec()),
     ];
     for (name, request) in lines {
-        let mut wire = request.repeat(PIPELINE);
-        let mut requests = Requests::default();
+        let fresh = request.repeat(PIPELINE);
+        let (mut wire, mut requests) = (fresh.clone(), Requests::default());
         group.bench_function(format!("{name} ×{PIPELINE}"), |b| {
             // Unescaping writes into the buffer, so each round gets the bytes anew; the copy is a few nanoseconds.
-            let fresh = wire.clone();
             b.iter(|| {
                 wire.copy_from_slice(&fresh);
                 let all = wire.len();
