@@ -30,7 +30,12 @@ const COMMANDS: &[Command<Watchman>] = &[
     entry(
         "shutdown",
         Arity::AtLeast(1),
-        Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE),
+        Flags::ADMIN
+            .and(Flags::NOSCRIPT)
+            .and(Flags::LOADING)
+            .and(Flags::STALE)
+            .and(Flags::NO_MULTI)
+            .and(Flags::ALLOW_BUSY),
         &[],
         "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
         "Ends the process.",
@@ -48,7 +53,11 @@ const fn entry(
     run: Handler<Watchman>,
 ) -> Command<Watchman> {
     let doc = Doc { group: "server", summary, since: "1.0.0", complexity: "O(1)", syntax };
-    Command { name, arity, flags, acl, keys: &[], tips: &[], doc, subcommands: &[], run }
+    let tips: &[&str] = match name.as_bytes() {
+        b"info" => &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+        _ => &[],
+    };
+    Command { name, arity, flags, acl, keys: &[], tips, doc, subcommands: &[], run }
 }
 
 fn info(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {

@@ -31,6 +31,7 @@ impl<D: Daemon> Entries<D> {
         ),
         Command {
             subcommands: client_subcommands::<D>(),
+            acl: &[],
             ..entry(
                 "client",
                 Arity::AtLeast(2),

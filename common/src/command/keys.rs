@@ -20,6 +20,8 @@ pub enum Access {
     Update,
     /// `OW update`: overwrites the value.
     Overwrite,
+    /// `OW insert`: writes the value only where there was none.
+    Create,
     /// `RM delete`: removes the value.
     Remove,
     /// `RW access update variable_flags`: depends on options, as SET with GET.
@@ -43,6 +45,7 @@ impl Access {
             Self::RwUpdate | Self::Script => &["RW", "access", "update"],
             Self::Update => &["RW", "update"],
             Self::Overwrite => &["OW", "update"],
+            Self::Create => &["OW", "insert"],
             Self::Remove => &["RM", "delete"],
             Self::Variable => &["RW", "access", "update", "variable_flags"],
             Self::NotKey => &["not_key"],

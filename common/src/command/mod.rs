@@ -69,12 +69,12 @@ const FLAG_NAMES: &[(Flags, &str)] = &[
     (Flags::ASKING, "asking"),
     (Flags::FAST, "fast"),
     (Flags::NO_AUTH, "no_auth"),
-    (Flags::MAY_REPLICATE, "may_replicate"),
     (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
     (Flags::NO_ASYNC_LOADING, "no_async_loading"),
     (Flags::NO_MULTI, "no_multi"),
     (Flags::MOVABLE_KEYS, "movablekeys"),
     (Flags::ALLOW_BUSY, "allow_busy"),
+    (Flags::SCRIPT_RUNNER, "script_runner"),
 ];
 
 impl Flags {
@@ -110,7 +110,7 @@ impl Flags {
     pub const FAST: Self = Self(1 << 13);
     /// Served before authentication.
     pub const NO_AUTH: Self = Self(1 << 14);
-    /// May propagate although it is no write (EVAL, PUBLISH).
+    /// May propagate although it is no write (EVAL, PUBLISH). Not shown.
     pub const MAY_REPLICATE: Self = Self(1 << 15);
     /// May be called without any key although it has key specs.
     pub const NO_MANDATORY_KEYS: Self = Self(1 << 16);
@@ -124,7 +124,7 @@ impl Flags {
     pub const ALLOW_BUSY: Self = Self(1 << 20);
     /// Executed at once inside MULTI instead of queued (EXEC, DISCARD, WATCH, QUIT, RESET). Not shown.
     pub const UNQUEUED: Self = Self(1 << 24);
-    /// Runs a script, hence on a coroutine. Not shown.
+    /// Runs a script, hence on a coroutine.
     pub const SCRIPT_RUNNER: Self = Self(1 << 25);
     /// DEBUG and MODULE: may be limited to this machine by configuration. Not shown.
     pub const PROTECTED: Self = Self(1 << 27);

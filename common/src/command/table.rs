@@ -1,6 +1,6 @@
 //! All commands of a daemon, found by name.
 
-use super::{Access, Args, Command, CommandError, Daemon, Flags, KeyRef};
+use super::{Access, Args, Command, CommandError, Daemon, Find, Flags, KeyRef, Search};
 
 /// Index of a command or subcommand in the table; per-command statistics are kept by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -219,11 +219,57 @@ fn unknown_subcommand(args: &Args<'_>) -> CommandError {
     CommandError::Raw(text)
 }
 
-/// Checks of a table that every daemon's tests run.
+/// What is documented of every command of Redis that we have: `facts.txt`, of which each line is [`facts`] of one.
+const FACTS: &str = include_str!("facts.txt");
+
+/// What clients may rely on in an entry, in one line: name, since, group, arity, flags, categories, tips and, each in
+/// its own brackets, key specs as where they begin, how they are found and what happens to them.
+fn facts<D: Daemon>(table: &Table<D>, id: CommandId) -> String {
+    let command = table.command(id);
+    let mut flags: Vec<&str> = command.flags.names().collect();
+    let mut categories: Vec<&str> = command.categories().map(super::Acl::name).collect();
+    flags.sort_unstable();
+    categories.sort_unstable();
+    let keys = command.keys.iter().map(|spec| {
+        let begin = match spec.search {
+            Search::Index(index) => index.to_string(),
+            Search::Keyword(word, from) => format!("{word} from {from}"),
+        };
+        let find = match spec.find {
+            Find::Range(last, step, limit) => format!("range {last} {step} {limit}"),
+            Find::Count(count, first, step) => format!("count {count} {first} {step}"),
+        };
+        format!("[{begin}; {find}; {}]", spec.access.flags().join(" "))
+    });
+    format!(
+        "{} | {} | {} | {} | {} | {} | {} | {}",
+        table.full_name(id),
+        command.doc.since,
+        command.doc.group,
+        command.arity.on_the_wire(),
+        flags.join(" "),
+        categories.join(" "),
+        command.tips.join(" "),
+        keys.collect::<String>(),
+    )
+}
+
+/// Checks of a table that every daemon's tests run: it agrees with `facts.txt` and with itself.
 ///
 /// # Panics
-/// When an entry contradicts itself.
+/// When an entry contradicts itself or what is documented, or is not documented at all.
 pub fn check_table<D: Daemon>(table: &Table<D>) {
+    let mut wrong = Vec::new();
+    for id in table.all() {
+        let ours = facts(table, id);
+        let name = table.full_name(id);
+        match FACTS.lines().find(|line| line.split(" | ").next() == Some(name)) {
+            Some(documented) if documented.trim_end() == ours.trim_end() => {}
+            Some(documented) => wrong.push(format!("ours       {ours}\ndocumented {documented}")),
+            None => wrong.push(format!("no such command in facts.txt: {ours}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     for id in table.all() {
         let (command, name) = (table.command(id), table.full_name(id));
         assert_eq!(command.name, command.name.to_ascii_lowercase(), "{name}: lower-case names");

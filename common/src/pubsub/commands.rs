@@ -125,7 +125,12 @@ const fn entry<D: Daemon>(
     run: crate::command::Handler<D>,
 ) -> Command<D> {
     let doc = Doc { group: "pubsub", summary, since, complexity: "O(N) with the number of names", syntax };
-    Command { name, arity, flags: FLAGS, acl: &[], keys: &[], tips: &[], doc, subcommands: &[], run }
+    // A subscription takes memory, its end gives some back.
+    let flags = match name.as_bytes() {
+        b"subscribe" | b"psubscribe" => FLAGS.and(Flags::DENYOOM),
+        _ => FLAGS,
+    };
+    Command { name, arity, flags, acl: &[], keys: &[], tips: &[], doc, subcommands: &[], run }
 }
 
 const fn look<D: Daemon>(

@@ -14,6 +14,7 @@ const ACL: &[Acl] = &[Acl::Keyspace];
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const META: &[KeySpec] = &[KeySpec::one(1, Access::Meta)];
+const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::Update)];
 const KEYS_META: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Meta)];
 const KEYS_REMOVED: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Remove)];
@@ -53,7 +54,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "1.0.0", "O(1)", "key seconds [NX | XX | GT | LT]", "Lets a key expire after seconds."), |cx, args| expire::expire(cx, args, 1000, false)),
     entry("expireat", Arity::AtLeast(3), WRITE_FAST, UPDATE,
         doc("generic", "1.2.0", "O(1)", "key unix-time-seconds [NX | XX | GT | LT]", "Lets a key expire at a time in seconds."), |cx, args| expire::expire(cx, args, 1000, true)),
-    entry("expiretime", Arity::Exactly(2), READ_FAST, META,
+    entry("expiretime", Arity::Exactly(2), READ_FAST, READ,
         doc("generic", "7.0.0", "O(1)", "key", "Tells when a key expires, in seconds."), |cx, args| expire::ttl(cx, args, 1000, true)),
     entry("keys", Arity::Exactly(2), Flags::READONLY, &[],
         doc("generic", "1.0.0", "O(N), N keys of the database", "pattern", "Lists keys that match a pattern."), scan::keys),
@@ -63,9 +64,9 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "2.6.0", "O(1)", "key milliseconds [NX | XX | GT | LT]", "Lets a key expire after milliseconds."), |cx, args| expire::expire(cx, args, 1, false)),
     entry("pexpireat", Arity::AtLeast(3), WRITE_FAST, UPDATE,
         doc("generic", "2.6.0", "O(1)", "key unix-time-milliseconds [NX | XX | GT | LT]", "Lets a key expire at a time in milliseconds."), |cx, args| expire::expire(cx, args, 1, true)),
-    entry("pexpiretime", Arity::Exactly(2), READ_FAST, META,
+    entry("pexpiretime", Arity::Exactly(2), READ_FAST, READ,
         doc("generic", "7.0.0", "O(1)", "key", "Tells when a key expires, in milliseconds."), |cx, args| expire::ttl(cx, args, 1, true)),
-    entry("pttl", Arity::Exactly(2), READ_FAST, META,
+    entry("pttl", Arity::Exactly(2), READ_FAST, READ,
         doc("generic", "2.6.0", "O(1)", "key", "Tells how long a key will live, in milliseconds."), |cx, args| expire::ttl(cx, args, 1, false)),
     entry("randomkey", Arity::Exactly(1), Flags::READONLY, &[],
         doc("generic", "1.0.0", "O(1)", "", "Picks a key."), scan::randomkey),
@@ -73,13 +74,13 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "2.8.0", "O(1) per call, O(N) for a whole iteration", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the keys."), scan::scan),
     entry("touch", Arity::AtLeast(2), READ_FAST, KEYS_META,
         doc("generic", "3.2.1", "O(N), N keys", "key [key ...]", "Renews the access time of keys."), touch),
-    entry("ttl", Arity::Exactly(2), READ_FAST, META,
+    entry("ttl", Arity::Exactly(2), READ_FAST, READ,
         doc("generic", "1.0.0", "O(1)", "key", "Tells how long a key will live, in seconds."), |cx, args| expire::ttl(cx, args, 1000, false)),
     entry("type", Arity::Exactly(2), READ_FAST, META,
         doc("generic", "1.0.0", "O(1)", "key", "Tells the type of a key."), type_of),
     entry("unlink", Arity::AtLeast(2), WRITE_FAST, KEYS_REMOVED,
         doc("generic", "4.0.0", "O(1) per key; the rest is done elsewhere", "key [key ...]", "Deletes keys and frees big ones in the background."), |cx, args| del(cx, args, true)),
-    Command { subcommands: OBJECT, ..entry("object", Arity::AtLeast(2), Flags::NONE, &[],
+    Command { subcommands: OBJECT, acl: &[], ..entry("object", Arity::AtLeast(2), Flags::NONE, &[],
         doc("generic", "2.2.3", "Depends on the subcommand.", "", "Looks into a key's value."), object_help) },
 ];
 
@@ -89,6 +90,7 @@ const OBJECT: &[Command<Ochre>] = &[
     Command {
         arity: Arity::Exactly(2),
         keys: &[],
+        tips: &[],
         flags: Flags::LOADING.and(Flags::STALE),
         ..object("help", "Lists the subcommands of OBJECT.", object_help)
     },
@@ -99,6 +101,11 @@ const OBJECT: &[Command<Ochre>] = &[
 const OBJECT_KEY: &[KeySpec] = &[KeySpec::one(2, Access::Meta)];
 
 const fn object(name: &'static str, summary: &'static str, run: Handler<Ochre>) -> Command<Ochre> {
+    let since = match name.as_bytes() {
+        b"freq" => "4.0.0",
+        b"help" => "6.2.0",
+        _ => "2.2.3",
+    };
     Command {
         name,
         arity: Arity::Exactly(3),
@@ -106,7 +113,7 @@ const fn object(name: &'static str, summary: &'static str, run: Handler<Ochre>) 
         acl: ACL,
         keys: OBJECT_KEY,
         tips: &["nondeterministic_output"],
-        doc: doc("generic", "2.2.3", "O(1)", "key", summary),
+        doc: doc("generic", since, "O(1)", "key", summary),
         subcommands: &[],
         run,
     }

@@ -39,6 +39,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     Command {
         arity: Arity::AtLeast(2),
         subcommands: SCRIPT,
+        acl: &[],
         ..entry("script", Flags::NONE, &[], doc("scripting", "2.6.0", "Depends on the subcommand.", "", "Looks after cached scripts."), help)
     },
 ];
@@ -76,7 +77,8 @@ const fn sub(
         b"kill" => &["request_policy:all_shards", "response_policy:one_succeeded"],
         _ => &[],
     };
-    let doc = doc("scripting", "2.6.0", "O(N), N scripts", syntax, summary);
+    let since = if matches!(name.as_bytes(), b"help") { "5.0.0" } else { "2.6.0" };
+    let doc = doc("scripting", since, "O(N), N scripts", syntax, summary);
     Command { name, arity, flags, acl: ACL, keys: &[], tips, doc, subcommands: &[], run }
 }
 
