@@ -229,11 +229,12 @@ impl Actor {
         while batch.next < batch.requests.len() {
             let args = Args::over(&batch.buf, batch.requests.get(batch.next));
             let hint = batch.hints.get(batch.next).copied().unwrap_or_default();
-            if hint.command == 0 || hint.is_special {
-                if dispatch::is_script_runner(cx.server, slot, &args) && !cx.server.scripts.is_busy() {
-                    stop = Stop::Script;
-                    break;
-                }
+            if (hint.command == 0 || hint.is_special)
+                && !cx.server.scripts.is_busy()
+                && dispatch::is_script_runner(cx.server, slot, &args)
+            {
+                stop = Stop::Script;
+                break;
             }
             match dispatch::process(&mut cx, &args, hint) {
                 Flow::Next => batch.next += 1,
@@ -254,17 +255,13 @@ impl Actor {
 
     /// Runs the next request of a batch on a coroutine. `None`: it was suspended; `Ok`: go on with the batch;
     /// `Err`: the client waits.
-    fn run_script(
-        &mut self,
-        slot: Slot,
-        batch: Box<Batch>,
-    ) -> Option<Result<Box<Batch>, (Box<Batch>, Parking)>> {
+    fn run_script(&mut self, slot: Slot, batch: Box<Batch>) -> Option<AfterScript> {
         let server = self.server.take().expect("the server is here");
         let progress = ScriptHost::start(&self.host, server, slot, batch);
         self.settle(progress)
     }
 
-    fn settle(&mut self, progress: Progress) -> Option<Result<Box<Batch>, (Box<Batch>, Parking)>> {
+    fn settle(&mut self, progress: Progress) -> Option<AfterScript> {
         match progress {
             Progress::Suspended(server, suspended) => {
                 self.server = Some(server);
@@ -312,6 +309,9 @@ impl Actor {
         }
     }
 }
+
+/// A batch whose request ran on a coroutine: it goes on, or waits for this.
+type AfterScript = Result<Box<Batch>, (Box<Batch>, Parking)>;
 
 /// Why executing a batch stopped.
 enum Stop {

@@ -5,12 +5,15 @@ use common::clients::{Clients, Slot};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use store::DbIndex;
 
+/// A key in its database.
+pub type Place = (DbIndex, Vec<u8>);
+
 /// All blocked clients. A client's own part (its batch and what it waits for) is in its session.
 #[derive(Debug, Default)]
 pub struct Blocked {
-    by_key: HashMap<(DbIndex, Vec<u8>), VecDeque<Slot>>,
+    by_key: HashMap<Place, VecDeque<Slot>>,
     /// Keys that changed while somebody waits for them, in order, each once.
-    ready: VecDeque<(DbIndex, Vec<u8>)>,
+    ready: VecDeque<Place>,
     deadlines: BTreeSet<(i64, Slot)>,
     /// Clients that wait for replicas.
     replicas: Vec<Slot>,
@@ -129,7 +132,7 @@ impl Blocked {
     }
 
     /// The next changed key and those who wait for it, first come first.
-    pub fn next_ready(&mut self) -> Option<((DbIndex, Vec<u8>), Vec<Slot>)> {
+    pub fn next_ready(&mut self) -> Option<(Place, Vec<Slot>)> {
         let key = self.ready.pop_front()?;
         let waiting = self.by_key.get(&key).map(|queue| queue.iter().copied().collect()).unwrap_or_default();
         Some((key, waiting))

@@ -49,8 +49,7 @@ impl LongDouble {
                 return None;
             }
             // A hexadecimal number may lack its exponent in C.
-            let whole =
-                if lower.starts_with("0x") && !lower.contains('p') { lower.clone() + "p0" } else { lower };
+            let whole = if lower.starts_with("0x") && !lower.contains('p') { lower + "p0" } else { lower };
             let parsed = X87DoubleExtended::from_str_r(&whole, Round::NearestTiesToEven).ok()?;
             let exact_zero = whole.bytes().all(|b| !(b'1'..=b'9').contains(&b)) || !parsed.value.is_zero();
             if parsed.value.is_infinite() || !exact_zero {

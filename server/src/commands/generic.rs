@@ -119,7 +119,7 @@ const fn object(name: &'static str, summary: &'static str, run: Handler<Ochre>) 
     }
 }
 
-fn del(cx: &mut Cx<'_>, args: &mut Args<'_>, lazily: bool) -> CommandResult {
+fn del(cx: &mut Cx<'_>, args: &Args<'_>, lazily: bool) -> CommandResult {
     let mut deleted = 0;
     for key in args.rest() {
         let key = cx.key(key);

@@ -316,7 +316,7 @@ fn lrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-fn blocking_pop(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End) -> CommandResult {
+fn blocking_pop(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> CommandResult {
     let words = args.count();
     let timeout = timeout_ms(args.get(words - 1), cx.server.time.now_ms())?;
     for index in 1..words - 1 {

@@ -108,7 +108,10 @@ fn run(cx: &mut Cx<'_>, script: &Script<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<(Vec<&'b [u8]>, Vec<&'b [u8]>), CommandError> {
+/// KEYS and ARGV.
+type Split<'b> = (Vec<&'b [u8]>, Vec<&'b [u8]>);
+
+fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<Split<'b>, CommandError> {
     let count = integer(args.next())?;
     if count > args.left() as i64 {
         return Err("ERR Number of keys can't be greater than number of args".into());

@@ -20,7 +20,7 @@ pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -
 }
 
 /// DEBUG and MODULE may be limited to this machine or switched off, before anything else can be learnt.
-fn protected(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn protected(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     if !command.flags.has(Flags::PROTECTED) {
         return Ok(());
     }
@@ -32,7 +32,7 @@ fn protected(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandErr
     Err("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.".into())
 }
 
-fn authenticated(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn authenticated(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     let slot = cx.slot;
     if command.flags.has(Flags::NO_AUTH)
         || cx.server.clients.get(slot).is_some_and(|client| client.authenticated)
@@ -78,7 +78,7 @@ fn enough_replicas(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Comm
 }
 
 /// In RESP2 a subscribed client can't tell replies from messages: only what pub/sub needs is served.
-fn subscribed_mode(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn subscribed_mode(cx: &Cx<'_>, id: CommandId, command: &Command<Ochre>) -> Result<(), CommandError> {
     if cx.reply.resp == Resp::V3 || command.flags.has(Flags::SUBSCRIBED) {
         return Ok(());
     }
@@ -90,14 +90,14 @@ fn subscribed_mode(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -> 
     Err(CommandError::only_in_subscribed_mode(name))
 }
 
-fn loading(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn loading(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     if cx.server.lifecycle.loading && !command.flags.has(Flags::LOADING) {
         return Err("LOADING Redis is loading the dataset in memory".into());
     }
     Ok(())
 }
 
-fn busy_script(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn busy_script(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     if !cx.server.scripts.is_busy() || command.flags.has(Flags::ALLOW_BUSY) {
         return Ok(());
     }

@@ -65,7 +65,7 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
-    if args.left() % 2 != 0 {
+    if !args.left().is_multiple_of(2) {
         return Err(CommandError::Arity("config|set".into()));
     }
     let words: Vec<&[u8]> = args.rest().collect();

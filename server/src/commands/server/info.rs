@@ -6,8 +6,11 @@ use common::command::{Args, CommandResult, Outcome};
 use std::fmt::Write;
 use store::DbIndex;
 
+/// Writes the fields of a section.
+type Section = fn(&mut Server, &mut String);
+
 /// Sections in Redis's order; those marked are left out of the default.
-const SECTIONS: &[(&str, bool, fn(&mut Server, &mut String))] = &[
+const SECTIONS: &[(&str, bool, Section)] = &[
     ("server", true, server_section),
     ("clients", true, clients_section),
     ("memory", true, memory_section),

@@ -217,5 +217,5 @@ pub(super) fn msetnx(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 fn pairs(args: &Args<'_>, command: &'static str) -> Result<(), CommandError> {
-    if args.left() % 2 == 0 { Ok(()) } else { Err(CommandError::Arity(command.into())) }
+    if args.left().is_multiple_of(2) { Ok(()) } else { Err(CommandError::Arity(command.into())) }
 }
