@@ -188,7 +188,7 @@ fn the_feed_speaks_as_a_redis_master_does() {
     again.run("REPLCONF capa psync2");
     again.send_raw(format!("PSYNC {} {}\r\n", plain.id, plain.offset + 1).as_bytes());
     assert_eq!(again.line(), format!("+CONTINUE {}", plain.id));
-    for expected in ["MULTI", "SELECT 1", "INCR n", "INCR n", "EXEC", "REPLCONF GETACK *"] {
+    for expected in ["SELECT 1", "MULTI", "INCR n", "INCR n", "EXEC", "REPLCONF GETACK *"] {
         assert_eq!(again.read().text(), expected);
     }
     let (id, wrong) = (&plain.id, "0".repeat(40));
