@@ -108,7 +108,7 @@ fn queue(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>, args: &Args<'
     if !multi.failed {
         multi.bytes += words.iter().map(|word| word.len() + size_of::<Vec<u8>>()).sum::<usize>();
         multi.runs_script |= command.flags.has(Flags::SCRIPT_RUNNER);
-        multi.writes |= command.flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE));
+        multi.writes |= command.flags.has(Flags::WRITE);
         multi.needs_memory |= command.flags.has(Flags::DENYOOM);
         multi.commands.push(Queued { id, words });
     }
