@@ -54,12 +54,10 @@ fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), Comm
     if command.flags.any(Flags::NOSCRIPT.and(Flags::SCRIPT_RUNNER).and(Flags::UNQUEUED)) {
         return Err("ERR This Redis command is not allowed from script".into());
     }
-    if command.flags.has(Flags::WRITE) {
-        if host.is_read_only() {
-            return Err("ERR Write commands are not allowed from read-only scripts.".into());
-        }
-        cx.server.scripts.wrote = true;
+    if host.is_read_only() && command.flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE)) {
+        return Err("ERR Write commands are not allowed from read-only scripts.".into());
     }
+    cx.server.scripts.wrote |= command.flags.has(Flags::WRITE);
     crate::dispatch::call_nested(cx, id, command, &args);
     Ok(())
 }

@@ -101,7 +101,7 @@ end })
 -- Methods of strings work, but nobody reaches the table behind them.
 local strings = getmetatable("")
 strings.__index = string
-strings.__metatable = false
+strings.__metatable = lock({})
 
 local environment = lock(visible)
 rawset(visible, "_G", environment)
