@@ -129,34 +129,33 @@ impl Server {
     /// The entry of a key that is alive; one past its expiry is deleted on the way.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
-        let due = self.keyspace.db(db).get(key.hash, key.bytes)?.expire();
-        if due.is_some_and(|at| at <= self.time.now_ms()) {
+        let at = self.keyspace.db(db).locate(key.hash, key.bytes)?;
+        if self.keyspace.db(db).entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
             self.expire(db, key);
             return None;
         }
-        self.keyspace.db(db).get(key.hash, key.bytes)
+        Some(self.keyspace.db(db).entry_at(at))
     }
 
     /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
-        let clock = self.time.access_clock();
-        let due = self.keyspace.db(db).get(key.hash, key.bytes).map(|entry| entry.expire());
-        match due {
-            Some(at) if at.is_none_or(|at| at > self.time.now_ms()) => {
-                self.stats.keyspace_hits += 1;
-                let entry = self.keyspace.db(db).get(key.hash, key.bytes)?;
-                entry.touch(clock);
-                Some(entry)
+        let found = self.keyspace.db(db).locate(key.hash, key.bytes);
+        let alive = found.filter(|at| {
+            let due = self.keyspace.db(db).entry_at(*at).expire();
+            due.is_none_or(|due| due > self.time.now_ms())
+        });
+        let Some(at) = alive else {
+            self.stats.keyspace_misses += 1;
+            if found.is_some() {
+                self.expire(db, key);
             }
-            found => {
-                self.stats.keyspace_misses += 1;
-                if found.is_some() {
-                    self.expire(db, key);
-                }
-                None
-            }
-        }
+            return None;
+        };
+        self.stats.keyspace_hits += 1;
+        let entry = self.keyspace.db(db).entry_at(at);
+        entry.touch(self.time.access_clock());
+        Some(entry)
     }
 
     /// Deletes a key whose time is up, and lets replicas do so.

@@ -114,6 +114,18 @@ impl Db {
         self.table.get(hash, key).map(Entry)
     }
 
+    /// Where a key is, to look at it again without searching; good until the database changes.
+    #[inline]
+    pub fn locate(&self, hash: Hash, key: &[u8]) -> Option<At> {
+        self.table.find(hash, key)
+    }
+
+    /// The entry at a place that [`Self::locate`] found.
+    #[inline]
+    pub fn entry_at(&self, at: At) -> Entry<'_> {
+        Entry(self.table.item(at))
+    }
+
     /// Whether there is an entry for `key`, expired or not.
     #[inline]
     pub fn contains(&self, hash: Hash, key: &[u8]) -> bool {
