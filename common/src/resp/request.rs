@@ -153,7 +153,7 @@ pub struct Parser {
 impl Parser {
     /// Reads requests from `buf`, the same buffer as the last time plus new bytes, into `out`.
     ///
-    /// `scratch` semantics: inline requests with quotes are unescaped in place, which never makes them longer.
+    /// Words in quotes are unescaped in place, which never makes them longer.
     pub fn parse(&mut self, buf: &mut [u8], limits: &Limits, out: &mut Requests) -> Status {
         loop {
             if out.len() >= limits.max_requests {
