@@ -1,5 +1,6 @@
 //! Machinery that both daemons share.
 
+pub mod alarm;
 pub mod clients;
 pub mod clock;
 pub mod command;

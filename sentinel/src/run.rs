@@ -3,6 +3,7 @@
 use crate::commands::command_table;
 use crate::config::Config;
 use crate::sentinel::Sentinel;
+use common::alarm::Alarm;
 use common::net::{Hub, Listener, Mailbox, NetEvent, NetLimits, bind_tcp};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +24,11 @@ pub fn run(config: Config) -> i32 {
     let mut builder = Builder::new_current_thread();
     builder.enable_all();
     match builder.build_local(LocalOptions::default()) {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        // As a task of its own: a mailbox wants to be polled by one, and tokio asks the kernel for events before each
+        // poll of the future that it blocks on.
+        Ok(runtime) => runtime
+            .block_on(async { tokio::task::spawn_local(serve(config)).await })
+            .unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic())),
         Err(error) => {
             tracing::error!("Failed to start: {error}");
             1
@@ -43,7 +48,14 @@ async fn serve(config: Config) -> i32 {
         }
     };
     for listener in listeners {
-        tokio::task::spawn_local(Listener::Tcp(listener).serve(hub.clone(), KEEPALIVE, None));
+        let pause = match Alarm::new() {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::error!("Failed to start: {error}");
+                return 1;
+            }
+        };
+        tokio::task::spawn_local(Listener::Tcp(listener).serve(hub.clone(), KEEPALIVE, None, pause));
     }
     tracing::info!("Ready to accept connections tcp");
     let mut sentinel = Sentinel::new(config, Box::leak(Box::new(command_table())));

@@ -13,7 +13,8 @@ use common::command::{Args, Search};
 use common::net::{Batch, CloseReason, Hint, Home, Link, NetEvent};
 use std::rc::Rc;
 use std::sync::Arc;
-use store::{DbIndex, Hash};
+use std::time::Duration;
+use store::{Db, DbIndex, Hash};
 
 /// Requests whose keys are prefetched together: enough to hide the latency of memory, few enough to stay in cache.
 const WINDOW: usize = 64;
@@ -62,32 +63,43 @@ impl Actor {
     /// Handles everything that waited in the mailbox.
     pub fn turn(&mut self, events: &mut Vec<NetEvent>) {
         self.server().time.sample();
-        let started = self.server().time.instant();
+        let started = self.server().time.now_ns();
         let mut from = 0;
+        let mut only_requests = true;
         while from < events.len() {
             let to = self.prepare(events, from);
             for event in &mut events[from..to] {
-                let event = std::mem::replace(
-                    event,
-                    NetEvent::Closed { slot: Slot(u32::MAX), id: 0, last: None, reason: None },
-                );
+                let event = std::mem::replace(event, NetEvent::Drained);
+                only_requests &= matches!(event, NetEvent::Batch(_));
                 self.handle(event);
             }
             from = to;
         }
         events.clear();
-        self.finish_turn();
+        self.run_resumed();
         let server = self.server();
-        server.time.sample();
-        let lasted = server.time.instant().duration_since(started);
+        if !only_requests {
+            server.time.sample(); // after a request the clock has been read already
+        }
+        let lasted = Duration::from_nanos(server.time.now_ns() - started);
         server.stats.note_turn(lasted);
+        self.hand_over();
     }
 
     /// Goes on with woken clients, then hands all output over.
     pub fn finish_turn(&mut self) {
+        self.run_resumed();
+        self.hand_over();
+    }
+
+    fn run_resumed(&mut self) {
         while let Some((slot, batch)) = self.server().resumed.pop_front() {
             self.run_batch(slot, batch);
         }
+    }
+
+    /// Hands all output over.
+    fn hand_over(&mut self) {
         let mut attention = std::mem::take(&mut self.attention);
         let server = self.server();
         server.replication.feed_replicas(&mut server.clients);
@@ -100,8 +112,8 @@ impl Actor {
     }
 
     /// Looks ahead: resolves commands, hashes first keys, prefetches. Returns where the window ends.
-    fn prepare(&mut self, events: &mut [NetEvent], from: usize) -> usize {
-        let server = self.server();
+    fn prepare(&self, events: &mut [NetEvent], from: usize) -> usize {
+        let server = self.server.as_deref().expect("the server is here");
         let mut requests = 0;
         let mut to = from;
         while to < events.len() && requests < WINDOW {
@@ -111,9 +123,12 @@ impl Actor {
             to += 1;
         }
         if requests > 1 {
-            for event in &events[from..to] {
-                if let NetEvent::Batch(batch) = event {
-                    prefetch(server, batch);
+            // Each stage reads what the one before it fetched, so it runs over the whole window first.
+            for stage in [Db::prefetch_slot, Db::prefetch_segment, Db::prefetch_entry] {
+                for event in &events[from..to] {
+                    if let NetEvent::Batch(batch) = event {
+                        prefetch(server, batch, stage);
+                    }
                 }
             }
         }
@@ -326,32 +341,36 @@ const PROTECTED: &str = "DENIED Redis is running in protected mode because prote
 /// Finds commands and hashes of a batch's requests ahead; the number of requests.
 fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
     batch.hints.clear();
+    let mut last: (&[u8], Hint) = (b"", Hint::default());
+    let mut takes_key = false;
     for index in 0..batch.requests.len() {
         let args = Args::over(&batch.buf, batch.requests.get(index));
-        let mut hint = Hint::default();
-        if let Some(id) = server.table.find(args.get(0)) {
-            let command = server.table.command(id);
-            hint.is_special = server.table.is_special(id);
-            if command.subcommands.is_empty() {
-                hint.command = id.index() as u16 + 1;
-                if args.count() > 1 && matches!(command.keys, [first, ..] if first.search == Search::Index(1))
-                {
-                    hint.hash = server.keyspace.hash(args.get(1)).0;
-                    hint.hashed = true;
+        // Pipelines repeat themselves: the next request's command is often the last one's.
+        if args.get(0) != last.0 {
+            (last, takes_key) = ((args.get(0), Hint::default()), false);
+            if let Some(id) = server.table.find(args.get(0)) {
+                let command = server.table.command(id);
+                last.1.is_special = server.table.is_special(id);
+                if command.subcommands.is_empty() {
+                    last.1.command = id.index() as u16 + 1;
+                    takes_key = matches!(command.keys, [first, ..] if first.search == Search::Index(1));
                 }
             }
+        }
+        let mut hint = last.1;
+        if takes_key && args.count() > 1 {
+            (hint.hash, hint.hashed) = (server.keyspace.hash(args.get(1)).0, true);
         }
         batch.hints.push(hint);
     }
     batch.requests.len()
 }
 
-fn prefetch(server: &Server, batch: &Batch) {
+/// Runs one stage of prefetching over a batch.
+fn prefetch(server: &Server, batch: &Batch, stage: impl Fn(&Db, Hash)) {
     let Some(client) = server.clients.get(Slot(batch.slot)) else { return };
     let db = server.keyspace.db(DbIndex(client.db as usize));
-    let hashed = || batch.hints.iter().filter(|hint| hint.hashed).map(|hint| Hash(hint.hash));
-    hashed().for_each(|hash| db.prefetch_segment(hash));
-    hashed().for_each(|hash| db.prefetch_entry(hash));
+    batch.hints.iter().filter(|hint| hint.hashed).for_each(|hint| stage(db, Hash(hint.hash)));
 }
 
 impl Server {

@@ -1,6 +1,6 @@
 //! The Ochre server: an in-memory data store with Redis's protocol, commands and files.
 //!
-//! Dependencies point one way: `main → run → actor → dispatch → commands → store → common`.
+//! Dependencies point one way: `main → run → main_loop → actor → dispatch → commands → store → common`.
 
 pub mod actor;
 pub mod apply;
@@ -15,6 +15,7 @@ pub mod lazyfree;
 pub mod lifecycle;
 pub mod log;
 pub mod long_double;
+mod main_loop;
 pub mod memory;
 pub mod persistence;
 pub mod process;

@@ -20,7 +20,7 @@ use common::command::{Daemon, Table};
 use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
-use store::{DbIndex, Entry, Garbage, Hash, Keyspace};
+use store::{At, DbIndex, Entry, Garbage, Hash, Keyspace};
 
 /// The daemon as the command type sees it.
 pub struct Ochre;
@@ -45,6 +45,10 @@ pub enum Internal {
     Snapshot(crate::persistence::Report),
     /// A queue that the actor waits for has room or a piece again.
     Wake,
+    /// The main loop's alarm rang.
+    Due,
+    /// The process got a signal that asks it to end: its name.
+    Signal(&'static str),
 }
 
 /// All state.
@@ -129,12 +133,18 @@ impl Server {
     /// The entry of a key that is alive; one past its expiry is deleted on the way.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        self.locate(db, key).map(|at| self.keyspace.db(db).entry_at(at))
+    }
+
+    /// As [`Self::find`], for a command that reads an entry and then changes it: its place, to search but once.
+    #[inline]
+    pub fn locate(&mut self, db: DbIndex, key: Key<'_>) -> Option<At> {
         let at = self.keyspace.db(db).locate(key.hash, key.bytes)?;
         if self.keyspace.db(db).entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
             self.expire(db, key);
             return None;
         }
-        Some(self.keyspace.db(db).entry_at(at))
+        Some(at)
     }
 
     /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
@@ -186,7 +196,8 @@ impl Server {
     pub fn receive(&mut self, message: Internal) {
         match message {
             Internal::Snapshot(report) => crate::persistence::receive(self, report),
-            Internal::Wake => {} // the main loop goes on with whatever waits
+            // The main loop goes on with whatever waits.
+            Internal::Wake | Internal::Due | Internal::Signal(_) => {}
         }
     }
 

@@ -1,14 +1,14 @@
 //! The server's clock: sampled by the actor, read by everyone else.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use common::clock::{monotonic_ns, now_us};
 
 /// Wall time derived from the monotonic clock, so that one reading serves both.
 #[derive(Debug)]
 pub struct Time {
-    /// A moment on the monotonic clock and the wall time it had, in microseconds.
-    anchor: (Instant, i64),
+    /// A moment on the monotonic clock in nanoseconds, and the wall time it had in microseconds.
+    anchor: (u64, i64),
     now_us: i64,
-    now: Instant,
+    now_ns: u64,
     /// Milliseconds since 1970 of the last sample, kept because expiry checks compare with it.
     now_ms: i64,
     /// While positive, samples don't move what commands see: inside EXEC and scripts.
@@ -18,19 +18,18 @@ pub struct Time {
 impl Time {
     /// A clock that stands at the present.
     pub fn new() -> Self {
-        let now = Instant::now();
-        let wall = wall_us();
-        Self { anchor: (now, wall), now_us: wall, now, now_ms: wall / 1000, frozen: 0 }
+        let (now_ns, wall) = (monotonic_ns(), now_us().cast_signed());
+        Self { anchor: (now_ns, wall), now_us: wall, now_ns, now_ms: wall / 1000, frozen: 0 }
     }
 
-    /// Reads the clock; the time since the last reading.
+    /// Reads the clock; the nanoseconds since the last reading.
     #[inline]
-    pub fn sample(&mut self) -> Duration {
-        let now = Instant::now();
-        let since = now.duration_since(self.now);
-        self.now = now;
+    pub fn sample(&mut self) -> u64 {
+        let now_ns = monotonic_ns();
+        let since = now_ns - self.now_ns;
+        self.now_ns = now_ns;
         if self.frozen == 0 {
-            self.now_us = self.anchor.1 + now.duration_since(self.anchor.0).as_micros() as i64;
+            self.now_us = self.anchor.1 + ((now_ns - self.anchor.0) / 1000).cast_signed();
             self.now_ms = self.now_us / 1000;
         }
         since
@@ -38,7 +37,7 @@ impl Time {
 
     /// Follows the wall clock when it was set; called a few times a second.
     pub fn follow_wall(&mut self) {
-        self.anchor = (Instant::now(), wall_us());
+        self.anchor = (monotonic_ns(), now_us().cast_signed());
         self.sample();
     }
 
@@ -63,9 +62,10 @@ impl Time {
         self.now_us
     }
 
-    /// Moment of the last sample on the monotonic clock.
-    pub fn instant(&self) -> Instant {
-        self.now
+    /// Moment of the last sample on the monotonic clock, nanoseconds; see [`monotonic_ns`].
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
     }
 
     /// The 24-bit LRU clock: seconds.
@@ -79,8 +79,4 @@ impl Default for Time {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn wall_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as i64
 }

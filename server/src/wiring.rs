@@ -2,6 +2,7 @@
 
 use crate::apply::Wiring;
 use crate::config::{Config, TlsAuthClients};
+use common::alarm::Alarm;
 use common::net::{BindError, Handshakes, Hub, Listener, Tls, TlsError, TlsFiles, bind_tcp, bind_unix};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -81,6 +82,7 @@ impl Listeners {
                 self.hub.clone(),
                 keepalive,
                 handshakes,
+                Alarm::new()?,
             )));
         }
         Ok(())

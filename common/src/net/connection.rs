@@ -79,6 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn take_delivery(&mut self, cx: &Context<'_>) {
+        if self.link.take_returned() {
+            self.under_way = false;
+        }
         let Some(Delivery { segments, tail, batch, session, close }) = self.link.poll_take(cx) else {
             return;
         };
@@ -88,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if let Some(batch) = batch {
             self.under_way = false;
-            self.local.recycle(batch);
+            self.local.home.recycle(batch);
         }
         self.session = session.or(self.session);
         self.close = self.close.max(close);
@@ -141,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads once; `Ready(true)` when bytes came.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let batch = self.current.get_or_insert_with(|| self.local.batch());
+        let batch = self.current.get_or_insert_with(|| self.local.home.batch());
         let missing = self.parser.missing_bytes(batch.buf.len());
         if batch.buf.capacity() - batch.buf.len() < READ_SIZE / 4 || missing > READ_SIZE {
             batch.buf.reserve(missing.clamp(READ_SIZE, GROWTH_STEP));
@@ -149,7 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let read = tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut batch.buf);
         if read.is_pending() && batch.buf.is_empty() {
             let batch = self.current.take().expect("it was just put there");
-            self.local.recycle(batch);
+            self.local.home.recycle(batch);
         }
         Poll::Ready(Ok(ready!(read)? > 0))
     }
@@ -195,14 +198,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut batch = self.current.take_if(|b| !b.requests.is_empty() || b.error.is_some())?;
         let used = self.parser.consumed();
         if used < batch.buf.len() && batch.error.is_none() {
-            let mut rest = self.local.batch();
+            let mut rest = self.local.home.batch();
             rest.buf.extend_from_slice(&batch.buf[used..]);
             self.current = Some(rest);
         }
         self.parser.rebase();
         batch.slot = slot;
         batch.id = id;
-        batch.spare = std::mem::take(&mut self.spare);
+        if self.spare.capacity() > 0 {
+            batch.spare = std::mem::take(&mut self.spare);
+        }
         Some(batch)
     }
 
@@ -224,6 +229,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn may_read(&self) -> bool {
         let held = self.current.as_ref().map_or(0, |batch| batch.buf.len());
         !self.ended && !self.parse_again && (!self.under_way || held < READ_AHEAD || self.link.is_parked())
+    }
+
+    /// Whether nothing but bytes from the peer would make the connection act, should its batch come back now.
+    fn rests(&self) -> bool {
+        self.output.is_empty() && !self.needs_flush && self.may_read() && !self.has_complete()
     }
 
     /// Reads, parses and submits until the socket is dry or the actor has to answer first.
@@ -266,6 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.take_delivery(cx);
+        this.link.set_resting(false);
         if this.close == Close::Now {
             return Poll::Ready(());
         }
@@ -289,6 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Connection<S> {
         }
         let held = this.current.as_ref().map_or((0, 0), |b| (b.buf.len(), b.buf.capacity() - b.buf.len()));
         this.link.note_query_buffer(held.0, held.1);
+        this.link.set_resting(this.rests());
         Poll::Pending
     }
 }
@@ -298,5 +310,6 @@ impl<S> Drop for Connection<S> {
         // Output that is dropped unwritten counts no longer.
         let left: usize = self.output.iter().map(|s| s.as_slice().len()).sum::<usize>() - self.written;
         self.link.written(left);
+        self.link.hang_up();
     }
 }

@@ -1,6 +1,7 @@
 //! The way to a connection: output, the finished batch and the facts of its session.
 
 use super::Batch;
+use super::duplex::Writer;
 use crate::clients::Slot;
 use crate::resp::Segment;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
@@ -61,12 +62,23 @@ pub(super) struct Delivery {
 struct Inner {
     delivery: Option<Delivery>,
     waker: Option<Waker>,
+    /// The socket, where the actor may write to it; gone when the connection is.
+    writer: Option<Writer>,
 }
+
+/// Largest reply that the actor writes itself, bytes; copying more into the kernel would keep the others waiting.
+const WRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// Shared by a client in the registry and its connection task.
 #[derive(Debug)]
 pub struct Link {
     inner: Mutex<Inner>,
+    /// `inner` holds a delivery.
+    waiting: AtomicBool,
+    /// The connection has nothing to do but to read, and is set to do that: it needs no wake-up to get its batch back.
+    resting: AtomicBool,
+    /// Its batch came back while it rested.
+    returned: AtomicBool,
     /// Output bytes handed over and not yet written.
     unsent: AtomicUsize,
     /// Bytes in the query buffer, and free bytes behind them.
@@ -84,6 +96,9 @@ impl Link {
     pub fn new(peer: Peer, home: Arc<Home>) -> Self {
         Self {
             inner: Mutex::default(),
+            waiting: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
+            returned: AtomicBool::new(false),
             unsent: AtomicUsize::new(0),
             query: Default::default(),
             parked: AtomicBool::new(false),
@@ -153,15 +168,66 @@ impl Link {
         self.drain_awaited.load(Ordering::Relaxed) && self.drain_awaited.swap(false, Ordering::Relaxed)
     }
 
+    /// Lets the actor, on the same thread, write to the socket.
+    pub(super) fn lend(&self, writer: Writer) {
+        self.lock().writer = Some(writer);
+    }
+
+    /// The connection is over.
+    pub(super) fn hang_up(&self) {
+        self.lock().writer = None;
+    }
+
     /// Hands over what a turn made for this connection.
     pub fn deliver(
         &self,
-        mut segments: Vec<Segment>,
-        tail: Vec<u8>,
-        batch: Option<Box<Batch>>,
+        segments: Vec<Segment>,
+        mut tail: Vec<u8>,
+        mut batch: Option<Box<Batch>>,
         session: Option<Session>,
         close: Close,
     ) {
+        if segments.is_empty()
+            && tail.len() <= WRITTEN_AT_ONCE
+            && session.is_none()
+            && close == Close::No
+            && self.resting.load(Ordering::Relaxed)
+            && !self.drain_awaited.load(Ordering::Relaxed)
+        {
+            let written = self.write_now(&tail);
+            if written == tail.len() {
+                return self.give_back(batch, tail);
+            }
+            tail.drain(..written);
+        }
+        self.resting.store(false, Ordering::Relaxed);
+        self.leave(Delivery { segments, tail, batch: batch.take(), session, close });
+    }
+
+    /// Writes to the socket what it takes at once, if that is ours to do.
+    fn write_now(&self, bytes: &[u8]) -> usize {
+        let inner = self.lock();
+        match &inner.writer {
+            Some(writer) if !bytes.is_empty() => writer.write_now(bytes),
+            _ => 0,
+        }
+    }
+
+    /// Ends a batch whose connection rests: its buffers are free for any connection.
+    fn give_back(&self, batch: Option<Box<Batch>>, mut output: Vec<u8>) {
+        if let Some(mut batch) = batch {
+            if batch.spare.capacity() == 0 {
+                output.clear();
+                batch.spare = output;
+            }
+            self.home.recycle(batch);
+            self.returned.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves a delivery for the connection and wakes it.
+    fn leave(&self, delivery: Delivery) {
+        let Delivery { mut segments, tail, batch, session, close } = delivery;
         let bytes = tail.len() + segments.iter().map(|s| s.as_slice().len()).sum::<usize>();
         if bytes > 0 {
             self.unsent.fetch_add(bytes, Ordering::Relaxed);
@@ -183,6 +249,7 @@ impl Link {
                 waiting.close = waiting.close.max(close);
             }
         }
+        self.waiting.store(true, Ordering::Release);
         let waker = inner.waker.take();
         drop(inner);
         if let Some(waker) = waker {
@@ -190,15 +257,31 @@ impl Link {
         }
     }
 
-    /// Takes what waits, or leaves the waker.
+    /// Takes what waits, or leaves the waker. Always polled by the same task, so a waker that was left stays good.
     pub(super) fn poll_take(&self, cx: &Context<'_>) -> Option<Delivery> {
+        if self.resting.load(Ordering::Relaxed) && !self.waiting.load(Ordering::Acquire) {
+            return None;
+        }
         let mut inner = self.lock();
+        self.waiting.store(false, Ordering::Relaxed);
         let delivery = inner.delivery.take();
         match &inner.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => inner.waker = Some(cx.waker().clone()),
         }
         delivery
+    }
+
+    /// Says whether the connection rests (see the field) from now on; on another thread than the actor's it never does.
+    pub(super) fn set_resting(&self, resting: bool) {
+        if !self.home.remote {
+            self.resting.store(resting, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the batch came back without a delivery.
+    pub(super) fn take_returned(&self) -> bool {
+        self.returned.load(Ordering::Relaxed) && self.returned.swap(false, Ordering::Relaxed)
     }
 
     pub(super) fn written(&self, bytes: usize) {
@@ -223,7 +306,13 @@ impl Link {
 pub struct Home {
     remote: bool,
     waiting: Mutex<(Vec<Waker>, Option<Waker>)>,
+    /// Batches to be used again by any connection of the thread.
+    #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
+    pool: Mutex<Vec<Box<Batch>>>,
 }
+
+/// Batches kept per thread for connections that wake up.
+const POOLED: usize = 256;
 
 impl Home {
     /// The actor's own thread.
@@ -234,6 +323,22 @@ impl Home {
     /// Another thread, which runs [`Self::dispatch`].
     pub fn remote() -> Self {
         Self { remote: true, ..Self::default() }
+    }
+
+    /// An empty batch with room for one read.
+    pub(super) fn batch(&self) -> Box<Batch> {
+        let pooled = self.pool.lock().expect("nothing panics here").pop();
+        pooled.unwrap_or_else(|| {
+            Box::new(Batch { buf: Vec::with_capacity(super::connection::READ_SIZE), ..Batch::default() })
+        })
+    }
+
+    /// Takes a batch back that was finished.
+    pub(super) fn recycle(&self, batch: Box<Batch>) {
+        let mut pool = self.pool.lock().expect("nothing panics here");
+        if pool.len() < POOLED {
+            pool.push(batch);
+        }
     }
 
     fn wake(&self, waker: Waker) {

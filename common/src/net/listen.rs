@@ -3,6 +3,7 @@
 use super::link::Peer;
 use super::threads::Hub;
 use super::tls::{Handshakes, Movable};
+use crate::alarm::Alarm;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -167,13 +168,20 @@ pub fn bind_unix(path: &Path, permissions: Option<u32>) -> Result<UnixListener, 
 }
 
 impl Listener {
-    /// Accepts until the task is dropped. Must run on the hub's thread.
-    pub async fn serve(self, hub: Rc<Hub>, keepalive: Duration, handshakes: Option<Rc<Handshakes>>) {
+    /// Accepts until the task is dropped, with a `pause` when that fails. Must run on the hub's thread.
+    pub async fn serve(
+        self,
+        hub: Rc<Hub>,
+        keepalive: Duration,
+        handshakes: Option<Rc<Handshakes>>,
+        pause: Alarm,
+    ) {
         loop {
             if let Err(error) = self.accept(&hub, keepalive, handshakes.as_deref()).await {
                 tracing::warn!("Accepting client connection: accept: {error}");
                 // Out of file descriptors, most likely: trying again at once would spin.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                pause.set(Duration::from_millis(100));
+                pause.ring().await;
             }
         }
     }

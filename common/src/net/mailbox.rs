@@ -3,18 +3,21 @@
 //! A queue that is drained whole: all that waits forms one turn. Its lock is held for a push or a swap only, so on
 //! one thread it costs some ten nanoseconds, and between threads the owner is woken once per turn, not per message.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 /// The sending and receiving end; clones share the queue.
 #[derive(Debug)]
-pub struct Mailbox<T>(Arc<Mutex<Inner<T>>>);
+pub struct Mailbox<T>(Arc<Shared<T>>);
 
 #[derive(Debug)]
-struct Inner<T> {
-    queue: Vec<T>,
-    /// Set while the owner sleeps.
-    owner: Option<Waker>,
+struct Shared<T> {
+    queue: Mutex<Vec<T>>,
+    /// The task that polls, always the same.
+    owner: OnceLock<Waker>,
+    /// The owner found nothing, and nothing came since: it need not look.
+    asleep: AtomicBool,
 }
 
 impl<T> Clone for Mailbox<T> {
@@ -25,41 +28,50 @@ impl<T> Clone for Mailbox<T> {
 
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Inner { queue: Vec::new(), owner: None })))
+        let (queue, asleep) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+        Self(Arc::new(Shared { queue, owner: OnceLock::new(), asleep }))
     }
 }
 
 impl<T> Mailbox<T> {
-    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        self.0.lock().expect("nothing panics with the mailbox locked")
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
+        self.0.queue.lock().expect("nothing panics with the mailbox locked")
     }
 
     /// Leaves a message and wakes the owner if it sleeps.
     pub fn push(&self, message: T) {
-        let mut inner = self.lock();
-        inner.queue.push(message);
-        let owner = inner.owner.take();
-        drop(inner);
-        if let Some(owner) = owner {
-            owner.wake();
+        let mut queue = self.lock();
+        queue.push(message);
+        // Under the lock, so that of two who push at once one wakes.
+        let wakes = self.0.asleep.load(Ordering::Relaxed);
+        if wakes {
+            self.0.asleep.store(false, Ordering::Release);
+        }
+        drop(queue);
+        if wakes && let Some(owner) = self.0.owner.get() {
+            owner.wake_by_ref();
         }
     }
 
     /// Swaps all waiting messages with `out`, which is empty; false when there were none.
     pub fn drain(&self, out: &mut Vec<T>) -> bool {
-        let mut inner = self.lock();
-        std::mem::swap(&mut inner.queue, out);
+        std::mem::swap(&mut *self.lock(), out);
         !out.is_empty()
     }
 
-    /// As [`Self::drain`]; goes to sleep when nothing waits.
-    pub fn poll_drain(&self, cx: &mut Context<'_>, out: &mut Vec<T>) -> Poll<()> {
-        let mut inner = self.lock();
-        if inner.queue.is_empty() {
-            inner.owner = Some(cx.waker().clone());
+    /// As [`Self::drain`]; goes to sleep when nothing waits. Always polled by the same task.
+    pub fn poll_drain(&self, cx: &Context<'_>, out: &mut Vec<T>) -> Poll<()> {
+        if self.0.asleep.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        std::mem::swap(&mut inner.queue, out);
+        let mut queue = self.lock();
+        if queue.is_empty() {
+            let owner = self.0.owner.get_or_init(|| cx.waker().clone());
+            debug_assert!(owner.will_wake(cx.waker()), "a mailbox has one owner");
+            self.0.asleep.store(true, Ordering::Relaxed);
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut *queue, out);
         Poll::Ready(())
     }
 }

@@ -5,6 +5,7 @@
 //! runs connections on a runtime of its own. The code is the same: a [`Home`] knows which way a wake-up goes.
 
 mod connection;
+mod duplex;
 mod link;
 mod listen;
 mod mailbox;

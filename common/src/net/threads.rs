@@ -1,9 +1,9 @@
 //! Which thread a connection lives on.
 
+use super::duplex::Duplex;
 use super::link::{Home, Peer};
 use super::listen::Socket;
-use super::{Batch, Connection, Link, Mailbox, NetEvent};
-use std::cell::RefCell;
+use super::{Connection, Link, Mailbox, NetEvent};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,35 +45,11 @@ impl NetLimits {
     }
 }
 
-/// Batches kept per thread for connections that wake up.
-const POOLED: usize = 256;
-
 /// What the connections of one thread share.
 pub struct Local {
     pub(super) mailbox: Mailbox<NetEvent>,
     pub(super) limits: Arc<NetLimits>,
-    #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
-    pool: RefCell<Vec<Box<Batch>>>,
-}
-
-impl Local {
-    fn new(mailbox: Mailbox<NetEvent>, limits: Arc<NetLimits>) -> Self {
-        Self { mailbox, limits, pool: RefCell::default() }
-    }
-
-    /// An empty batch with room for one read.
-    pub(super) fn batch(&self) -> Box<Batch> {
-        self.pool.borrow_mut().pop().unwrap_or_else(|| {
-            Box::new(Batch { buf: Vec::with_capacity(super::connection::READ_SIZE), ..Batch::default() })
-        })
-    }
-
-    pub(super) fn recycle(&self, batch: Box<Batch>) {
-        let mut pool = self.pool.borrow_mut();
-        if pool.len() < POOLED {
-            pool.push(batch);
-        }
-    }
+    pub(super) home: Arc<Home>,
 }
 
 /// A socket and where it came from, on its way to its thread.
@@ -97,7 +73,8 @@ pub struct Hub {
 impl Hub {
     /// Connections live on the calling thread, which runs the actor too.
     pub fn local(mailbox: Mailbox<NetEvent>, limits: Arc<NetLimits>) -> Self {
-        let local = Rc::new(Local::new(mailbox.clone(), limits));
+        let home = Arc::new(Home::local());
+        let local = Rc::new(Local { mailbox: mailbox.clone(), limits, home });
         Self { places: vec![Place::Local(local)], mailbox }
     }
 
@@ -112,13 +89,14 @@ impl Hub {
             let home = Arc::new(Home::remote());
             let load = Arc::new(AtomicUsize::new(0));
             let (mailbox, limits) = (mailbox.clone(), limits.clone());
-            let (its_home, its_load) = (home.clone(), load.clone());
+            let its_load = load.clone();
+            let local_home = home.clone();
             let mut builder = Builder::new_current_thread();
-            builder.enable_all();
+            builder.enable_io();
             std::thread::Builder::new().name(format!("ochre-io-{}", index + 1)).spawn(move || {
                 let runtime =
                     builder.build_local(LocalOptions::default()).expect("an I/O thread needs a runtime");
-                runtime.block_on(run(receiver, its_home, its_load, Local::new(mailbox, limits)));
+                runtime.block_on(run(receiver, its_load, Local { mailbox, limits, home: local_home }));
             })?;
             places.push(Place::Thread { sender, home, load });
         }
@@ -145,12 +123,8 @@ impl Hub {
         };
         match self.places.iter().min_by_key(load_of).expect("there is a place for connections") {
             Place::Local(local) => {
-                spawn(
-                    socket.attach()?,
-                    Arc::new(Link::new(peer, Arc::new(Home::local()))),
-                    local.clone(),
-                    None,
-                );
+                let link = Arc::new(Link::new(peer, local.home.clone()));
+                spawn_beside_actor(socket.attach()?, link, local.clone());
                 Ok(())
             }
             Place::Thread { sender, home, load } => {
@@ -163,17 +137,13 @@ impl Hub {
     }
 }
 
-async fn run(
-    mut arrivals: UnboundedReceiver<Arrival>,
-    home: Arc<Home>,
-    load: Arc<AtomicUsize>,
-    local: Local,
-) {
+async fn run(mut arrivals: UnboundedReceiver<Arrival>, load: Arc<AtomicUsize>, local: Local) {
     let local = Rc::new(local);
+    let home = local.home.clone();
     tokio::task::spawn_local(async move { home.dispatch().await });
     while let Some(Arrival { socket, link }) = arrivals.recv().await {
         match socket.attach() {
-            Ok(socket) => spawn(socket, link, local.clone(), Some(load.clone())),
+            Ok(socket) => spawn(socket, link, local.clone(), load.clone()),
             Err(error) => {
                 load.fetch_sub(1, Ordering::Relaxed);
                 tracing::warn!("Error accepting a client connection: {error}");
@@ -182,21 +152,36 @@ async fn run(
     }
 }
 
-fn spawn(socket: Socket, link: Arc<Link>, local: Rc<Local>, load: Option<Arc<AtomicUsize>>) {
+/// On the actor's thread: it may write to plain sockets itself.
+fn spawn_beside_actor(socket: Socket, link: Arc<Link>, local: Rc<Local>) {
     match socket {
-        Socket::Tcp(stream) => spawn_on(Connection::new(stream, link, local), load),
-        Socket::Unix(stream) => spawn_on(Connection::new(stream, link, local), load),
-        Socket::Tls(stream) => spawn_on(Connection::new(stream, link, local), load),
+        Socket::Tcp(stream) => {
+            let stream = Duplex::tcp(stream);
+            link.lend(stream.writer());
+            tokio::task::spawn_local(Connection::new(stream, link, local));
+        }
+        Socket::Unix(stream) => {
+            let stream = Duplex::unix(stream);
+            link.lend(stream.writer());
+            tokio::task::spawn_local(Connection::new(stream, link, local));
+        }
+        Socket::Tls(stream) => drop(tokio::task::spawn_local(Connection::new(stream, link, local))),
         Socket::Detached(_) => unreachable!("a socket is attached before it is spawned"),
     }
 }
 
-fn spawn_on(connection: impl Future<Output = ()> + 'static, load: Option<Arc<AtomicUsize>>) {
-    match load {
-        None => drop(tokio::task::spawn_local(connection)),
-        Some(load) => drop(tokio::task::spawn_local(async move {
-            connection.await;
-            load.fetch_sub(1, Ordering::Relaxed);
-        })),
+fn spawn(socket: Socket, link: Arc<Link>, local: Rc<Local>, load: Arc<AtomicUsize>) {
+    match socket {
+        Socket::Tcp(stream) => spawn_counted(Connection::new(stream, link, local), load),
+        Socket::Unix(stream) => spawn_counted(Connection::new(stream, link, local), load),
+        Socket::Tls(stream) => spawn_counted(Connection::new(stream, link, local), load),
+        Socket::Detached(_) => unreachable!("a socket is attached before it is spawned"),
     }
+}
+
+fn spawn_counted(connection: impl Future<Output = ()> + 'static, load: Arc<AtomicUsize>) {
+    tokio::task::spawn_local(async move {
+        connection.await;
+        load.fetch_sub(1, Ordering::Relaxed);
+    });
 }

@@ -226,7 +226,13 @@ impl Reply {
     /// A bulk string.
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.tail.reserve(bytes.len() + 16);
-        self.header(b'$', bytes.len() as i64);
+        // Two digits are by far the most common length: one copy instead of formatting a number.
+        if let 10..=99 = bytes.len() {
+            let (tens, ones) = (bytes.len() as u8 / 10, bytes.len() as u8 % 10);
+            self.raw(&[b'$', b'0' + tens, b'0' + ones, b'\r', b'\n']);
+        } else {
+            self.header(b'$', bytes.len() as i64);
+        }
         self.raw(bytes);
         self.crlf();
     }

@@ -214,10 +214,18 @@ impl Parser {
     }
 
     fn header(&mut self, buf: &[u8], limits: &Limits) -> Result<(), Status> {
-        let end = self.line(buf, ProtocolError::MultibulkHeaderTooBig)?;
-        let count = match short_count(&buf[self.pos + 1..end]) {
-            Some(count) if count <= i64::from(i32::MAX) => count,
-            _ => return Err(Status::Broken(ProtocolError::InvalidMultibulkLength)),
+        let (count, end) = match short_count(buf, self.pos + 1) {
+            Some(short) => {
+                self.searched = 0;
+                short
+            }
+            None => {
+                let end = self.line(buf, ProtocolError::MultibulkHeaderTooBig)?;
+                match parse_i64(&buf[self.pos + 1..end]) {
+                    Some(count) if count <= i64::from(i32::MAX) => (count, end),
+                    _ => return Err(Status::Broken(ProtocolError::InvalidMultibulkLength)),
+                }
+            }
         };
         if count > UNAUTHENTICATED_ARGS && !limits.authenticated {
             return Err(Status::NeedsAuth(ProtocolError::UnauthenticatedMultibulkLength));
@@ -255,11 +263,19 @@ impl Parser {
     }
 
     fn bulk_header(&mut self, buf: &[u8], limits: &Limits) -> Result<usize, Status> {
+        // `proto-max-bulk-len` is at least a megabyte, so a short length is within it.
+        if buf.get(self.pos) == Some(&b'$')
+            && let Some((len, end)) = short_count(buf, self.pos + 1)
+        {
+            self.searched = 0;
+            self.pos = end + 2;
+            return Ok(len as usize);
+        }
         let end = self.line(buf, ProtocolError::BulkHeaderTooBig)?;
         if buf[self.pos] != b'$' {
             return Err(Status::Broken(ProtocolError::ExpectedBulk(buf[self.pos])));
         }
-        let len = match short_count(&buf[self.pos + 1..end]) {
+        let len = match parse_i64(&buf[self.pos + 1..end]) {
             Some(len) if len >= 0 && len as u64 <= limits.max_bulk => len,
             _ => return Err(Status::Broken(ProtocolError::InvalidBulkLength)),
         };
@@ -300,12 +316,16 @@ impl Parser {
     }
 }
 
-/// A count of a header line; the usual one or two digits without the general parser.
-fn short_count(digits: &[u8]) -> Option<i64> {
-    match *digits {
-        [a @ b'0'..=b'9'] => Some(i64::from(a - b'0')),
-        [a @ b'1'..=b'9', b @ b'0'..=b'9'] => Some(i64::from(a - b'0') * 10 + i64::from(b - b'0')),
-        _ => parse_i64(digits),
+/// The count of one or two digits that a header line usually has, read from `at`, and the place of its line end; `None`
+/// for any other line, one that has not arrived whole among them.
+#[inline]
+fn short_count(buf: &[u8], at: usize) -> Option<(i64, usize)> {
+    match *buf.get(at..at + 4)? {
+        [a @ b'0'..=b'9', b'\r', _, _] => Some((i64::from(a - b'0'), at + 1)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _] => {
+            Some((i64::from(a - b'0') * 10 + i64::from(b - b'0'), at + 2))
+        }
+        _ => None,
     }
 }
 

@@ -52,7 +52,7 @@ fn perform(
         stats.total_commands += 1;
         let counts = &mut stats.commands[id.index()];
         counts.calls += 1;
-        counts.nanoseconds += elapsed.as_nanos() as u64;
+        counts.nanoseconds += elapsed;
         if cx.caller != Caller::Script {
             counts.latency.record(elapsed);
         }

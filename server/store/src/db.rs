@@ -172,6 +172,13 @@ impl Db {
         Some(EntryMut { db: self, at })
     }
 
+    /// As [`Self::get_mut`], at a place that [`Self::locate`] found.
+    #[inline]
+    pub fn entry_at_mut(&mut self, at: At) -> EntryMut<'_> {
+        self.before_change(at, false);
+        EntryMut { db: self, at }
+    }
+
     /// Inserts or overwrites. An overwritten entry keeps its access bits, a new one gets those of `set_new_access`.
     #[inline]
     pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {

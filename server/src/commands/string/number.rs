@@ -29,7 +29,8 @@ pub(super) fn incr(cx: &mut Cx<'_>, args: &mut Args<'_>, step: Step) -> CommandR
             by.checked_neg().ok_or(CommandError::Text("ERR decrement would overflow"))?
         }
     };
-    let now = match cx.server.find(cx.db, key).map(|entry| entry.value()) {
+    let at = cx.server.locate(cx.db, key);
+    let now = match at.map(|at| cx.server.keyspace.db(cx.db).entry_at(at).value()) {
         None => None,
         Some(Value::Int(value)) => Some(value),
         Some(Value::List(_)) => return Err(CommandError::WrongType),
@@ -40,8 +41,8 @@ pub(super) fn incr(cx: &mut Cx<'_>, args: &mut Args<'_>, step: Step) -> CommandR
     };
     let sum = now.unwrap_or(0).checked_add(by).ok_or(CommandError::Overflow)?;
     let db = cx.server.keyspace.db_mut(cx.db);
-    if now.is_some() {
-        let garbage = db.get_mut(key.hash, key.bytes).expect("it was just found").set_int(sum);
+    if let Some(at) = at {
+        let garbage = db.entry_at_mut(at).set_int(sum);
         cx.server.discard(garbage);
     } else {
         db.set(key.hash, key.bytes, NewValue::Int(sum), Expire::None);

@@ -1,0 +1,259 @@
+//! The main loop: turns of the actor, background work between them, and what happens by the clock.
+
+use crate::actor::Actor;
+use crate::config::Config;
+use crate::cron;
+use crate::dispatch::wake_overdue;
+use crate::lifecycle::Shutdown;
+use crate::server::{Internal, Server};
+use common::alarm::Alarm;
+use common::clients::Slot;
+use common::clock::monotonic_ns;
+use common::net::{Mailbox, NetEvent};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The loop's own state. Whatever can wake it comes through one of two mailboxes, so that an idle round polls little.
+pub struct MainLoop {
+    actor: Actor,
+    mailbox: Mailbox<NetEvent>,
+    internal: Mailbox<Internal>,
+    events: Vec<NetEvent>,
+    messages: Vec<Internal>,
+    alarm: Rc<Alarm>,
+    /// What the alarm is set to; moments are in nanoseconds on the monotonic clock.
+    alarm_at: Option<u64>,
+    tick_at: u64,
+    /// The next round of an expire cycle that has more to do.
+    expire_at: Option<u64>,
+    /// A signal's name, until it is obeyed.
+    asked_to_end: Option<&'static str>,
+    is_ready: bool,
+}
+
+impl MainLoop {
+    /// A loop around `actor`. Must be called on the runtime that runs it.
+    ///
+    /// # Errors
+    /// When there is no timer, or signals can't be listened to.
+    pub fn new(mut actor: Actor, mailbox: Mailbox<NetEvent>) -> io::Result<Self> {
+        let internal = actor.server().internal.clone();
+        listen_to(SignalKind::terminate(), "SIGTERM", internal.clone())?;
+        listen_to(SignalKind::interrupt(), "SIGINT", internal.clone())?;
+        let alarm = Rc::new(Alarm::new()?);
+        let (rings, to) = (alarm.clone(), internal.clone());
+        tokio::task::spawn_local(async move {
+            loop {
+                rings.ring().await;
+                to.push(Internal::Due);
+            }
+        });
+        Ok(Self {
+            actor,
+            mailbox,
+            internal,
+            events: Vec::new(),
+            messages: Vec::new(),
+            alarm,
+            alarm_at: None,
+            tick_at: monotonic_ns(),
+            expire_at: None,
+            asked_to_end: None,
+            is_ready: false,
+        })
+    }
+
+    /// Runs until the server ends; the process's exit code.
+    pub async fn run(mut self) -> i32 {
+        loop {
+            if let Some(code) = self.exit_code() {
+                return code;
+            }
+            if self.actor.has_script() {
+                self.script_round().await;
+                continue;
+            }
+            if let Some(name) = self.asked_to_end.take() {
+                terminate_by_signal(self.actor.server(), name);
+                continue;
+            }
+            let has_work = self.background_work();
+            if !self.is_ready && !self.actor.server().lifecycle.loading {
+                self.is_ready = true;
+                announce_ready(&self.actor.server().config);
+            }
+            if has_work {
+                // Everyone else on this thread, connections first of all, runs between two slices of the work.
+                tokio::task::yield_now().await;
+                self.mailbox.drain(&mut self.events);
+                self.internal.drain(&mut self.messages);
+            } else {
+                self.set_alarm();
+                std::future::poll_fn(|cx| self.poll_wake(cx)).await;
+            }
+            if !self.events.is_empty() {
+                self.actor.turn(&mut self.events);
+            }
+            if !self.messages.is_empty() {
+                self.receive();
+            }
+            self.follow_clock();
+        }
+    }
+
+    fn poll_wake(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let events = self.mailbox.poll_drain(cx, &mut self.events);
+        let messages = self.internal.poll_drain(cx, &mut self.messages);
+        if events.is_ready() || messages.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Others have a word while a script runs, then it runs on.
+    async fn script_round(&mut self) {
+        tokio::task::yield_now().await;
+        if self.mailbox.drain(&mut self.events) {
+            self.actor.turn(&mut self.events);
+        }
+        let mut messages = Vec::new();
+        if self.internal.drain(&mut messages) {
+            for message in messages {
+                match message {
+                    Internal::Signal(name) => self.asked_to_end = Some(name),
+                    other => self.messages.push(other), // waits for the script's end
+                }
+            }
+        }
+        // A script that wrote is all or nothing: the process ends behind it.
+        if !self.actor.server().scripts.wrote
+            && let Some(name) = self.asked_to_end.take()
+        {
+            terminate_by_signal(self.actor.server(), name);
+            return;
+        }
+        self.actor.resume_script();
+        if !self.actor.has_script() && !self.messages.is_empty() {
+            self.receive();
+        }
+    }
+
+    fn receive(&mut self) {
+        for message in self.messages.drain(..) {
+            match message {
+                Internal::Due => {
+                    self.alarm_at = None;
+                    self.actor.server().time.sample();
+                }
+                Internal::Signal(name) => self.asked_to_end = Some(name),
+                other => self.actor.server().receive(other),
+            }
+        }
+        self.actor.finish_turn();
+    }
+
+    /// Has the alarm ring for whatever the clock asks for first. One that is set too early does no harm: setting it
+    /// anew with every change would cost more than a round for nothing.
+    fn set_alarm(&mut self) {
+        let server = self.actor.server();
+        let deadline = server.blocked.next_deadline().map(|at| {
+            let left_ms = (at - server.time.now_ms()).max(0).cast_unsigned();
+            server.time.now_ns().saturating_add(left_ms.saturating_mul(1_000_000))
+        });
+        let first = [self.expire_at, deadline].into_iter().flatten().fold(self.tick_at, u64::min);
+        if self.alarm_at.is_none_or(|at| first < at) {
+            self.alarm.set(Duration::from_nanos(first.saturating_sub(monotonic_ns())));
+            self.alarm_at = Some(first);
+        }
+    }
+
+    /// Does what is due by the actor's clock. With I/O threads the mailbox may never be found empty, so this can't wait
+    /// for the alarm.
+    fn follow_clock(&mut self) {
+        if self.actor.has_script() {
+            return; // the server stands still until it ends
+        }
+        let server = self.actor.server();
+        let now = server.time.now_ns();
+        let mut acted = false;
+        if server.blocked.next_deadline().is_some_and(|at| at <= server.time.now_ms()) {
+            wake_overdue(server);
+            acted = true;
+        }
+        if self.expire_at.is_some_and(|at| at <= now) && now < self.tick_at {
+            let more = cron::expire_cycle(server);
+            self.expire_at = more.then(|| monotonic_ns() + cron::EXPIRE_PAUSE_NS);
+            acted = true;
+        }
+        if now >= self.tick_at {
+            let more = cron::tick(server);
+            let now = monotonic_ns();
+            self.expire_at = more.then(|| now + cron::EXPIRE_PAUSE_NS);
+            self.tick_at = now + 1_000_000_000 / u64::from(server.config.hz.max(1));
+            acted = true;
+        }
+        if acted {
+            self.actor.finish_turn();
+        }
+    }
+
+    /// Gives snapshots and loading a slice of time; true when they could go on at once.
+    fn background_work(&mut self) -> bool {
+        let server = self.actor.server();
+        if !server.persistence.is_working() && !server.keyspace.needs_restamp() {
+            return false;
+        }
+        server.time.sample();
+        let more = crate::persistence::advance(server);
+        self.actor.finish_turn();
+        more
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        if self.actor.server().persistence.is_fatal() {
+            return Some(1);
+        }
+        self.actor.server().lifecycle.shutdown?;
+        self.actor.finish_turn();
+        tracing::warn!("Redis is now ready to exit, bye bye...");
+        Some(0)
+    }
+}
+
+/// Turns a signal into a message.
+fn listen_to(kind: SignalKind, name: &'static str, mailbox: Mailbox<Internal>) -> io::Result<()> {
+    let mut signal = signal(kind)?;
+    tokio::task::spawn_local(async move {
+        while signal.recv().await.is_some() {
+            mailbox.push(Internal::Signal(name));
+        }
+    });
+    Ok(())
+}
+
+/// Says that all data is there, in the words that scripts wait for.
+fn announce_ready(config: &Config) {
+    let how = if config.port != 0 {
+        "tcp"
+    } else if config.tls_port != 0 {
+        "tls"
+    } else {
+        "unix"
+    };
+    tracing::info!("Ready to accept connections {how}");
+}
+
+fn terminate_by_signal(server: &mut Server, name: &str) {
+    tracing::warn!("Received {name} scheduling shutdown...");
+    let flags =
+        if name == "SIGTERM" { server.config.shutdown_on_sigterm } else { server.config.shutdown_on_sigint };
+    let save = match (flags.save(), flags.nosave()) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let wish = Shutdown { save, now: flags.now(), force: flags.force() };
+    if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
+        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
+    }
+}
