@@ -40,3 +40,11 @@ pub fn cpu_seconds() -> (f64, f64) {
     let seconds = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
     (seconds(11), seconds(12))
 }
+
+/// The permissions that new files do not get. Read from the kernel's own listing: the system call could only be asked
+/// by changing it for a moment, for all threads.
+pub fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    field.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o022)
+}

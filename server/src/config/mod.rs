@@ -6,6 +6,7 @@
 //! special.rs     directives with a syntax of their own
 //! command_line.rs  redis-server's rules for arguments
 //! load.rs        defaults → file → environment → command line, merged by figment, once at the start
+//! rewrite.rs     CONFIG REWRITE
 //! sample.rs      config/ochre.conf from the table
 //! ```
 //!
@@ -16,6 +17,7 @@
 pub mod command_line;
 pub mod directive;
 pub mod load;
+pub mod rewrite;
 pub mod sample;
 mod special;
 pub mod table;

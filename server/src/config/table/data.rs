@@ -3,7 +3,7 @@
 use common::config::value::Choices;
 
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
-use crate::config::directive::{Apply, Directive, Special};
+use crate::config::directive::{Apply, Directive, Rewrite, Special};
 use crate::config::special;
 
 const EVICTION_POLICIES: Choices = &[
@@ -249,6 +249,7 @@ pub(super) const OBSERVATION: &[Directive] = &[
             set: special::set_percentiles,
             get: special::get_percentiles,
             begin: special::nothing,
+            rewrite: Rewrite::Plain,
         },
         "Percentiles of these histograms that INFO latencystats shows.",
     ),
@@ -260,6 +261,7 @@ pub(super) const OBSERVATION: &[Directive] = &[
             set: special::set_notify,
             get: special::get_notify,
             begin: special::nothing,
+            rewrite: Rewrite::Quoted,
         },
         "Events to publish: K and E choose the channels, the other letters out of g$lshzxetdmnA the events.",
     )

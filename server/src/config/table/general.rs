@@ -3,7 +3,7 @@
 use common::config::value::Choices;
 
 use super::{INT_MAX, LONG_MAX, field, plain};
-use crate::config::directive::{Apply, ChoiceField, Directive, NumberField, Special};
+use crate::config::directive::{Apply, ChoiceField, Directive, NumberField, Rewrite, Special};
 use crate::config::{LogLevel, Protection, ShutdownFlags, special};
 
 /// What `hz` is capped to, times a second, both ends included.
@@ -161,6 +161,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             set: special::set_oom_values,
             get: special::get_oom_values,
             begin: special::nothing,
+            rewrite: Rewrite::Plain,
         },
         "Scores for a master, a replica and a background child.",
     )

@@ -3,7 +3,7 @@
 use common::config::value::{Range, Unit};
 
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
-use crate::config::directive::{Apply, Directive, Special};
+use crate::config::directive::{Apply, Directive, Rewrite, Special};
 use crate::config::special;
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -15,6 +15,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             set: special::set_bind,
             get: special::get_bind,
             begin: special::nothing,
+            rewrite: Rewrite::Plain,
         },
         "Addresses to listen on, at most 16. A leading '-' makes one optional: the server starts without it if the \
          machine does not have it. '*' stands for all IPv4 addresses, '::*' for all IPv6 addresses.",
@@ -113,6 +114,7 @@ pub(super) const LIMITS: &[Directive] = &[
             set: special::set_output_limits,
             get: special::get_output_limits,
             begin: special::nothing,
+            rewrite: Rewrite::Lines(special::output_limit_lines),
         },
         "Cut off clients that do not read their replies: <class> <hard> <soft> <seconds>, once or several times. \
          Classes are normal, replica and pubsub. More waiting bytes than the hard limit cut a client off at once, \
