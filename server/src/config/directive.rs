@@ -30,8 +30,16 @@ pub enum Apply {
     ConnectionLimits,
     /// Look at every client's outbox again.
     OutputLimits,
-    /// Filter the log at another level.
+    /// Filter the log at another level, write it in another form.
     LogLevel,
+    /// Tell listeners how to treat new connections.
+    Accepting,
+    /// Show another title in the process list.
+    ProcTitle,
+    /// Tell the kernel another score.
+    OomScore,
+    /// Do something else at the next crash.
+    Crash,
     /// Tick at another rate.
     Hz,
     /// Change the working directory.

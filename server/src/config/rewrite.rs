@@ -7,13 +7,12 @@
 //! keeps its shape.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use common::config::syntax::{push_quoted, split_args};
-use common::config::value::Unit;
 
 use super::directive::{Directive, Kind, Rewrite, Setting};
 use super::{Config, table};
@@ -43,11 +42,9 @@ pub fn rewrite_file(path: &Path, config: &Config) -> io::Result<()> {
     if path.extension().is_some_and(|ext| ext == "toml") {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "TOML files are not rewritten"));
     }
-    let (old, mode) = match std::fs::read(path) {
-        Ok(old) => (old, std::fs::metadata(path)?.permissions()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (Vec::new(), Permissions::from_mode(0o644 & !crate::process::umask()))
-        }
+    let (old, metadata) = match std::fs::read(path) {
+        Ok(old) => (old, Some(std::fs::metadata(path)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), None),
         Err(error) => return Err(error),
     };
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -55,7 +52,7 @@ pub fn rewrite_file(path: &Path, config: &Config) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}-{}", std::process::id(), common::clock::now_ms()));
     let temporary = folder.join(name);
-    let written = write_new(&temporary, &rewrite(&old, config), mode)
+    let written = write_new(&temporary, &rewrite(&old, config), metadata.as_ref())
         .and_then(|()| std::fs::rename(&temporary, path))
         .and_then(|()| File::open(folder)?.sync_all());
     if written.is_err() {
@@ -64,11 +61,19 @@ pub fn rewrite_file(path: &Path, config: &Config) -> io::Result<()> {
     written
 }
 
-fn write_new(path: &Path, text: &[u8], mode: Permissions) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
+/// Writes a file that belongs to whom the old one belonged, with its permissions.
+fn write_new(path: &Path, text: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     // Nobody else may look while it holds passwords and its final permissions are not set.
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text)?;
+    let mode = match old {
+        Some(old) => old.permissions(),
+        None => Permissions::from_mode(0o644 & !crate::process::umask()),
+    };
+    if let Some(old) = old {
+        // Only a privileged process may give files away; any other owns the old one or could not have replaced it.
+        let _ = std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()));
+    }
     file.set_permissions(mode)?;
     file.sync_all()
 }
@@ -193,9 +198,7 @@ mod tests {
 
     /// Rewrites `old` after `sets` and compares.
     fn check(old: &str, sets: &[(&str, &str)], want: &str) {
-        let mut config = Config::default();
-        config.dir = "/x".into();
-        config.save.clear();
+        let mut config = Config { dir: "/x".into(), save: Vec::new(), ..Config::default() };
         for (name, value) in sets {
             config.set(&[(name.as_bytes(), value.as_bytes())], SetBy::default()).unwrap();
         }

@@ -264,8 +264,7 @@ pub(super) const OBSERVATION: &[Directive] = &[
             rewrite: Rewrite::Quoted,
         },
         "Events to publish: K and E choose the channels, the other letters out of g$lshzxetdmnA the events.",
-    )
-    .not_yet(),
+    ),
     Directive::number(
         "tracking-table-max-keys",
         1_000_000,

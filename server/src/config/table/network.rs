@@ -50,15 +50,14 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(number tcp_keepalive),
         "Probe silent connections after this many seconds, to notice dead peers; 0 means never.",
     )
-    .apply(Apply::ConnectionLimits),
+    .apply(Apply::Accepting),
     Directive::number(
         "timeout",
         0,
         plain(0, INT_MAX),
         field!(number timeout),
         "Close connections that asked nothing for this many seconds; 0 means never.",
-    )
-    .apply(Apply::ConnectionLimits),
+    ),
     Directive::text("unixsocket", "", field!(text unix_socket), "Path of a Unix socket to listen on as well.")
         .immutable(),
     Directive::number(
@@ -74,10 +73,26 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "socket-mark-id",
         0,
         plain(0, u32::MAX as i128),
-        None,
+        field!(number socket_mark_id),
         "Mark for the packets of listening sockets, for firewalls; 0 means none.",
     )
     .immutable(),
+    Directive::number(
+        "max-new-connections-per-cycle",
+        10,
+        plain(1, 1000),
+        field!(number accepts_per_cycle),
+        "Connections that a listener accepts before others have their turn.",
+    )
+    .apply(Apply::Accepting),
+    Directive::number(
+        "max-new-tls-connections-per-cycle",
+        1,
+        plain(1, 1000),
+        field!(number tls_accepts_per_cycle),
+        "Likewise for TLS; the handshakes themselves run on a thread of their own.",
+    )
+    .apply(Apply::Accepting),
     Directive::number(
         "io-threads",
         1,
