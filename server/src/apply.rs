@@ -88,10 +88,15 @@ impl Server {
                 }
             }
             Apply::Port | Apply::TlsPort | Apply::Bind => self.listen_anew(before)?,
-            Apply::Tls => {
-                crate::wiring::tls(&self.config).map_err(|e| e.to_string())?;
+            // Files are looked at as soon as they matter, so that they can be set one by one before.
+            Apply::Tls if self.config.needs_tls() => {
+                crate::wiring::tls(&self.config).map_err(|error| {
+                    tracing::warn!("{error}");
+                    "Unable to update TLS configuration. Check server logs.".to_owned()
+                })?;
                 self.wire(Wiring::Tls(Box::new(self.config.clone())));
             }
+            Apply::Tls => {}
         }
         Ok(())
     }

@@ -101,8 +101,11 @@ fn start(invocation: &config::Run, program: &[u8]) -> i32 {
     let mut notes = Vec::new();
     let supervisor = supervise::detect(config.supervised, &mut notes);
     let in_background = config.daemonize && supervisor == Supervisor::None;
-    if in_background && let Err(error) = daemon::detach() {
-        return fail(&format!("Can't go into the background: {error}"));
+    if in_background {
+        if let Err(error) = daemon::detach() {
+            return fail(&format!("Can't go into the background: {error}"));
+        }
+        daemon::default_pidfile(&mut config);
     }
     let log = log::start(&config);
     crash::install(Manners::of(&config));
@@ -124,9 +127,8 @@ fn start(invocation: &config::Run, program: &[u8]) -> i32 {
     if config.disable_thp {
         kernel::disable_huge_pages();
     }
-    if kernel::set_oom_score(&config, false).is_err() {
-        return 1;
-    }
+    // Worth a line in the log, which is written by now; no reason not to start.
+    let _ = kernel::set_oom_score(&config, false);
     daemon::write_pidfile(&config);
     title::show(&config);
     banner(&config);

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Settings {
     args: Vec<String>,
     redis: bool,
+    file: Option<String>,
 }
 
 impl Settings {
@@ -39,6 +40,13 @@ impl Settings {
         self
     }
 
+    /// A configuration file with this text, `server.conf` in its folder; what is set otherwise wins.
+    #[must_use]
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
+    }
+
     /// Starts it on a free port and waits until it answers.
     pub fn start(&self) -> Server {
         for _ in 0..5 {
@@ -54,7 +62,13 @@ impl Settings {
         let port = free_port();
         let program = if self.redis { PathBuf::from("redis-server") } else { program() };
         let log = File::create(dir.path().join("log")).expect("a log file");
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(text) = &self.file {
+            let path = dir.path().join("server.conf");
+            std::fs::write(&path, text).expect("a configuration file");
+            command.arg(path);
+        }
+        let child = command
             .args([
                 "--port",
                 &port.to_string(),

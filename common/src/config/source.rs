@@ -143,7 +143,9 @@ impl<'a> Source<'a> {
         }
         if line.args[0] == b"dir" && line.args.len() == 2 {
             let moved = self.base.join(OsStr::from_bytes(&line.args[1]));
-            match moved.canonicalize() {
+            // An empty path is none, though joining it gives the base.
+            let found = if line.args[1].is_empty() { Err(absent()) } else { moved.canonicalize() };
+            match found {
                 Ok(path) if path.is_dir() => {
                     line.args[1] = path.as_os_str().as_bytes().to_vec();
                     self.base = path;
@@ -180,6 +182,10 @@ impl<'a> Source<'a> {
     pub fn into_base(self) -> PathBuf {
         self.base
     }
+}
+
+fn absent() -> io::Error {
+    io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error())
 }
 
 fn trim_line(line: &[u8]) -> &[u8] {

@@ -283,6 +283,7 @@ pub struct Config {
     pub tls_ca_cert_dir: Text,
     pub tls_auth_clients: TlsAuthClients,
     pub tls_replication: bool,
+    pub tls_cluster: bool,
     pub tls_protocols: Text,
     pub tls_ciphers: Text,
     pub tls_ciphersuites: Text,
@@ -443,6 +444,7 @@ impl Config {
             tls_ca_cert_dir: Text::default(),
             tls_auth_clients: TlsAuthClients::Yes,
             tls_replication: false,
+            tls_cluster: false,
             tls_protocols: Text::default(),
             tls_ciphers: Text::default(),
             tls_ciphersuites: Text::default(),
@@ -526,6 +528,11 @@ impl Config {
     /// The limit of waiting replies for a class of clients.
     pub fn output_limit(&self, class: ClientClass) -> OutputLimit {
         self.output_limits[class as usize]
+    }
+
+    /// Whether anything speaks TLS.
+    pub fn needs_tls(&self) -> bool {
+        self.tls_port != 0 || self.tls_replication || self.tls_cluster
     }
 
     /// `CONFIG GET`: names and values that any of the patterns matches, each once.

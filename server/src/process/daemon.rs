@@ -23,13 +23,16 @@ pub fn detach() -> io::Result<()> {
     Ok(())
 }
 
-/// The file for the process id, if one is wanted.
-pub fn pidfile(config: &Config) -> Option<&Path> {
-    match (config.pidfile.is_empty(), config.daemonize) {
-        (false, _) => Some(config.pidfile.as_path()),
-        (true, true) => Some(Path::new(DEFAULT_PIDFILE)),
-        (true, false) => None,
+/// A daemon has a file for its process id, whether one is named or not.
+pub fn default_pidfile(config: &mut Config) {
+    if config.pidfile.is_empty() {
+        config.pidfile = DEFAULT_PIDFILE.into();
     }
+}
+
+/// The file for the process id, if one is wanted.
+fn pidfile(config: &Config) -> Option<&Path> {
+    (!config.pidfile.is_empty()).then(|| config.pidfile.as_path())
 }
 
 /// Writes the process id; a failure is worth a line in the log, no more.

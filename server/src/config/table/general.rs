@@ -27,19 +27,21 @@ fn title_template_is_known(template: &[u8]) -> Result<(), &'static str> {
     const VARIABLES: [&[u8]; 7] =
         [b"title", b"listen-addr", b"server-mode", b"port", b"tls-port", b"unixsocket", b"config-file"];
     let problem = Err("template format is invalid or contains unknown variables");
-    if template.trim_ascii().is_empty() {
-        return problem;
-    }
+    // What it gives must not be empty even if these are.
+    const MAYBE_EMPTY: [&[u8]; 2] = [b"title", b"server-mode"];
+    let mut shows_something = false;
     let mut rest = template;
     while let Some(open) = rest.iter().position(|&b| b == b'{') {
         let inside = &rest[open + 1..];
         let Some(close) = inside.iter().position(|&b| b == b'}') else { return problem };
-        if !VARIABLES.contains(&&inside[..close]) {
+        let name = &inside[..close];
+        if !VARIABLES.contains(&name) {
             return problem;
         }
+        shows_something |= !MAYBE_EMPTY.contains(&name) || rest[..open].iter().any(|&b| b != b' ');
         rest = &inside[close + 1..];
     }
-    Ok(())
+    if shows_something || rest.iter().any(|&b| b != b' ') { Ok(()) } else { problem }
 }
 
 pub(super) const DIRECTIVES: &[Directive] = &[

@@ -81,7 +81,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     .apply(Apply::Tls),
     Directive::yes_no("tls-replication", false, field!(bool tls_replication), "Encrypt the link to a master.")
         .apply(Apply::Tls),
-    Directive::yes_no("tls-cluster", false, None, "Encrypt the cluster bus.").apply(Apply::Tls),
+    Directive::yes_no("tls-cluster", false, field!(bool tls_cluster), "Encrypt the cluster bus.")
+        .not_yet()
+        .apply(Apply::Tls),
     Directive::text(
         "tls-protocols",
         "",
