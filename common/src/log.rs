@@ -34,6 +34,8 @@ impl Level {
     /// Filters at `threshold` from now on.
     pub fn set(&self, threshold: Threshold) {
         self.0.threshold.store(threshold as u8, Ordering::Relaxed);
+        // Each place that logs remembers whether anyone wants to hear of it.
+        tracing::callsite::rebuild_interest_cache();
     }
 
     /// Shows another role from now on.

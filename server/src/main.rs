@@ -32,13 +32,10 @@ fn main() {
         }
         Invocation::Sentinel => become_sentinel(&args),
         Invocation::TestMemory(megabytes) => check::memory(megabytes),
-        Invocation::TestMemoryUsage => {
-            print(
-                "Please specify the amount of memory to test in megabytes.\n\
-                 Example: ./ochre-server --test-memory 4096\n\n",
-            );
-            1
-        }
+        Invocation::TestMemoryUsage => fail(
+            "Please specify the amount of memory to test in megabytes.\n\
+             Example: ./ochre-server --test-memory 4096\n",
+        ),
         Invocation::CheckSystem => check::system(),
         Invocation::Run(invocation) => start(&invocation, &program),
     };

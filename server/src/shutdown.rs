@@ -86,9 +86,9 @@ impl Server {
         for client in self.clients.iter() {
             let Some(replica) = client.ext.replica.as_deref() else { continue };
             if replica.is_online() && replica.acknowledged < offset {
-                tracing::info!(
+                tracing::warn!(
                     "Lagging replica {} reported offset {} behind master, lag={}, state={}.",
-                    client.address(),
+                    crate::replication::name(client),
                     offset - replica.acknowledged,
                     (now_ms - replica.seen_ms) / 1000,
                     replica.state.name()
