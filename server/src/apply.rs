@@ -51,7 +51,8 @@ impl Server {
 
     fn bring_about(&mut self, apply: Apply, before: &crate::config::Config) -> Result<(), String> {
         match apply {
-            Apply::Nothing | Apply::Hz | Apply::GoodReplicas | Apply::MaxMemory => {}
+            Apply::Nothing | Apply::Hz | Apply::GoodReplicas => {}
+            Apply::MaxMemory => self.apply_memory_limit(before),
             Apply::ConnectionLimits => self.push_limits(),
             Apply::OutputLimits => {
                 for slot in self.clients.slots() {
@@ -76,6 +77,21 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// Follows a new limit or policy; what is too much goes between turns.
+    fn apply_memory_limit(&mut self, before: &crate::config::Config) {
+        self.access.configure(&self.config);
+        self.renew_access();
+        let (limit, used) = (self.config.max_memory, crate::memory::used_bytes());
+        if limit != before.max_memory && limit > 0 && used > limit {
+            tracing::warn!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage \
+                 ({used}). This will result in key eviction and/or the inability to accept new write commands depending \
+                 on the maxmemory-policy."
+            );
+        }
+        self.eviction.goes_on = limit > 0 && used > limit;
     }
 
     /// Tells connection tasks their limits.

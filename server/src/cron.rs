@@ -18,9 +18,12 @@ pub const EXPIRE_PAUSE_NS: u64 = 2_000_000;
 pub fn tick(server: &mut Server) -> bool {
     server.time.follow_wall();
     let now_ms = server.time.now_ms();
-    let (commands, access) = (server.stats.total_commands, server.time.access_clock());
+    let commands = server.stats.total_commands;
     server.stats.rate.sample(now_ms, commands);
-    server.keyspace.set_new_access(access);
+    server.renew_access();
+    if server.config.max_memory > 0 {
+        crate::memory::refresh(); // what other threads freed
+    }
     let more = expire_cycle(server);
     check_clients(server, now_ms);
     crate::persistence::tick(server);

@@ -11,6 +11,7 @@ pub mod context;
 pub mod cron;
 pub mod dispatch;
 pub mod events;
+pub mod eviction;
 pub mod lazyfree;
 pub mod lifecycle;
 pub mod log;

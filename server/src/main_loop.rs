@@ -197,14 +197,23 @@ impl MainLoop {
         }
     }
 
-    /// Gives snapshots and loading a slice of time; true when they could go on at once.
+    /// Gives eviction, snapshots and loading a slice of time; true when they could go on at once.
     fn background_work(&mut self) -> bool {
         let server = self.actor.server();
-        if !server.persistence.is_working() && !server.keyspace.needs_restamp() {
+        let saves = server.persistence.is_working() || server.keyspace.needs_restamp();
+        if !saves && !server.eviction.goes_on {
             return false;
         }
         server.time.sample();
-        let more = crate::persistence::advance(server);
+        let mut more = false;
+        if server.eviction.goes_on {
+            server.eviction.goes_on = false;
+            server.make_room();
+            more |= server.eviction.goes_on;
+        }
+        if saves {
+            more |= crate::persistence::advance(server);
+        }
         self.actor.finish_turn();
         more
     }

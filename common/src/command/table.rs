@@ -116,8 +116,7 @@ impl<D: Daemon> Table<D> {
 
     /// Whether the command runs scripts, or queued ones that may (EXEC).
     pub fn is_special(&self, id: CommandId) -> bool {
-        let command = self.command(id);
-        command.flags.has(Flags::SCRIPT_RUNNER) || command.name == "exec"
+        self.command(id).flags.any(Flags::SCRIPT_RUNNER.and(Flags::RUNS_QUEUED))
     }
 
     /// The entry behind an id.

@@ -67,7 +67,7 @@ fn admit(
 /// A refused command breaks the transaction that it was meant for; a refused EXEC says so.
 #[cold]
 fn reject(cx: &mut Cx<'_>, command: &'static Command<Ochre>, error: CommandError) -> CommandError {
-    if command.flags.has(Flags::UNQUEUED) && command.name == "exec" && cx.session().multi.is_some() {
+    if command.flags.has(Flags::RUNS_QUEUED) && cx.session().multi.is_some() {
         let slot = cx.slot;
         cx.session().multi = None;
         crate::watch::unwatch_all(cx.server, slot);

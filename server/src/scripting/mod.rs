@@ -23,6 +23,7 @@ use scoped_tls::scoped_thread_local;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::DbIndex;
 
@@ -46,8 +47,10 @@ pub struct Scripts {
     pub kill: bool,
     /// It has changed the keyspace, so it can't be killed.
     pub wrote: bool,
+    /// There was no room at `maxmemory` when the script began: commands that need memory fail until it has written.
+    pub lacks_memory: bool,
     /// Bodies by digest, for EVALSHA and SCRIPT EXISTS.
-    pub cache: HashMap<Sha, Vec<u8>>,
+    pub cache: HashMap<Sha, Arc<[u8]>>,
 }
 
 impl Scripts {

@@ -130,9 +130,11 @@ fn memory_section(server: &mut Server, out: &mut String) {
     line(out, "used_memory_peak", peak);
     line(out, "used_memory_peak_human", human(peak));
     line(out, "used_memory_lua", 0);
-    line(out, "maxmemory", 0);
-    line(out, "maxmemory_human", human(0));
-    line(out, "maxmemory_policy", "noeviction");
+    let limit = server.config.max_memory;
+    line(out, "maxmemory", limit);
+    line(out, "maxmemory_human", human(limit));
+    let policy = server.config.max_memory_policy as usize;
+    line(out, "maxmemory_policy", crate::config::EvictionPolicy::CHOICES[policy].0);
     line(out, "mem_fragmentation_ratio", format_args!("{:.2}", rss as f64 / used.max(1) as f64));
     line(out, "mem_allocator", "jemalloc-5.3.1");
     line(out, "lazyfree_pending_objects", server.garbage.pending());
@@ -162,7 +164,11 @@ fn stats_section(server: &mut Server, out: &mut String) {
     line(out, "sync_partial_err", stats.sync_partial_err);
     line(out, "expired_keys", stats.expired_keys);
     line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
-    line(out, "evicted_keys", 0);
+    line(out, "evicted_keys", server.eviction.evicted);
+    line(out, "evicted_clients", 0);
+    let (in_all, now) = server.eviction.exceeded_ms();
+    line(out, "total_eviction_exceeded_time", in_all);
+    line(out, "current_eviction_exceeded_time", now);
     line(out, "keyspace_hits", stats.keyspace_hits);
     line(out, "keyspace_misses", stats.keyspace_misses);
     line(out, "pubsub_channels", server.pubsub.channels().count());
