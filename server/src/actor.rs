@@ -108,6 +108,9 @@ impl Actor {
             self.attend(slot);
         }
         self.attention = attention;
+        if self.server().config.max_memory_clients != 0 {
+            self.server().evict_clients();
+        }
         self.homes.iter().for_each(|home| home.kick());
     }
 

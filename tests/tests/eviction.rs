@@ -147,3 +147,47 @@ fn a_lower_limit_takes_effect_between_turns() {
     });
     assert_eq!(server.info("current_eviction_exceeded_time"), "0");
 }
+
+#[test]
+fn the_biggest_clients_go_when_all_hold_too_much() {
+    let server = Settings::new().set("maxmemory-clients", "3mb").start();
+    let (mut small, mut big, mut spared) = (server.client(), server.client(), server.client());
+    assert_eq!(spared.run("CLIENT NO-EVICT on"), "+OK\r\n");
+    // Announced and not finished: bytes that wait in the query buffer.
+    let pending = |client: &mut Client, bytes: usize| {
+        client.send_raw(format!("*2\r\n$4\r\nECHO\r\n${}\r\n", 16 << 20).as_bytes());
+        client.send_raw(&vec![b'x'; bytes]);
+    };
+    pending(&mut spared, 8 << 20);
+    pending(&mut big, 8 << 20);
+    wait_until("the big one is cut off", || small.run("INFO stats").text().contains("evicted_clients:1\r\n"));
+    assert!(big.is_closed());
+    assert_eq!(small.run("PING"), "+PONG\r\n");
+    spared.send_raw(&[b'x'; 8 << 20]);
+    spared.send_raw(b"\r\n");
+    assert_eq!(spared.read().len(), 16 << 20);
+}
+
+#[test]
+fn refused_and_unblocked_commands_are_counted_as_in_redis() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let (mut client, mut blocked) = (server.client(), server.client());
+        client.run("SET k");
+        client.run("MULTI");
+        client.run("SET k");
+        client.run("EXEC");
+        blocked.run("CLIENT SETNAME waits");
+        let id = blocked.run("CLIENT ID").integer();
+        blocked.send(&["BLPOP", "list", "0"]);
+        wait_until("it waits", || server.info("blocked_clients") == "1");
+        client.run(&format!("CLIENT UNBLOCK {id} ERROR"));
+        assert!(blocked.read().is_error("UNBLOCKED"));
+        let stats = client.run("INFO commandstats errorstats").text();
+        let line =
+            |name: &str| stats.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        assert!(line("cmdstat_set:").ends_with("rejected_calls=2,failed_calls=0"), "{stats}");
+        assert!(line("cmdstat_blpop:").ends_with("rejected_calls=0,failed_calls=1"), "{stats}");
+        assert!(line("errorstat_UNBLOCKED:").ends_with("count=1"), "{stats}");
+    }
+}

@@ -329,6 +329,8 @@ pub struct Config {
     pub active_expire_effort: u8,
     /// Bytes; 0 means no limit.
     pub max_memory: u64,
+    /// Bytes, or percent of `max_memory` when negative; 0 means no limit.
+    pub max_memory_clients: i64,
     pub max_memory_policy: EvictionPolicy,
     pub max_memory_samples: u32,
     pub max_memory_eviction_tenacity: u8,
@@ -445,6 +447,7 @@ impl Config {
             active_rehashing: false,
             active_expire_effort: 0,
             max_memory: 0,
+            max_memory_clients: 0,
             max_memory_policy: EvictionPolicy::Noeviction,
             max_memory_samples: 0,
             max_memory_eviction_tenacity: 0,

@@ -52,6 +52,9 @@ fn admit(
     let id = match resolved {
         Ok(id) => id,
         Err(error) => {
+            if let Ok(id) = cx.server.table.named(args) {
+                cx.server.stats.commands[id.index()].rejected += 1; // a known one with too few or too many words
+            }
             fail_transaction(cx);
             return Err(error);
         }

@@ -5,6 +5,7 @@
 //! for one command goes on between turns.
 
 mod access;
+mod clients;
 
 pub use access::Access;
 
@@ -40,6 +41,8 @@ pub struct Eviction {
     next_db: usize,
     /// Keys evicted.
     pub evicted: u64,
+    /// Clients cut off.
+    pub evicted_clients: u64,
     /// Since when memory is over the limit, nanoseconds on the monotonic clock.
     exceeded_since: Option<u64>,
     /// How long it was before, nanoseconds.
@@ -64,7 +67,7 @@ impl Eviction {
 
     /// Forgets the counters (CONFIG RESETSTAT).
     pub fn reset(&mut self) {
-        (self.evicted, self.exceeded_ns) = (0, 0);
+        (self.evicted, self.evicted_clients, self.exceeded_ns) = (0, 0, 0);
         self.exceeded_since = self.exceeded_since.map(|_| monotonic_ns());
     }
 
@@ -116,9 +119,7 @@ impl Server {
         if self.config.max_memory_policy == Policy::Noeviction {
             return Room::Lacking;
         }
-        let room = self.evict_for(self.eviction_slice_ns());
-        self.replication.commit();
-        room
+        self.evict_for(self.eviction_slice_ns())
     }
 
     fn eviction_slice_ns(&self) -> u64 {
@@ -244,6 +245,7 @@ impl Server {
             self.replication.propagate(db, &[verb, name]);
             self.watches.touch(&mut self.clients, db, name);
             self.notify(db, name, Event::EVICTED);
+            self.replication.commit(); // each of them alone: it belongs to no transaction
         }
     }
 }

@@ -165,7 +165,7 @@ fn stats_section(server: &mut Server, out: &mut String) {
     line(out, "expired_keys", stats.expired_keys);
     line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
     line(out, "evicted_keys", server.eviction.evicted);
-    line(out, "evicted_clients", 0);
+    line(out, "evicted_clients", server.eviction.evicted_clients);
     let (in_all, now) = server.eviction.exceeded_ms();
     line(out, "total_eviction_exceeded_time", in_all);
     line(out, "current_eviction_exceeded_time", now);
