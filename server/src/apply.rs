@@ -2,7 +2,7 @@
 
 use crate::config::{Apply, Change, SetError};
 use crate::server::Server;
-use common::net::NetLimits;
+use common::net::{Home, NetLimits, TrafficCounts};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,10 +20,19 @@ pub enum Wiring {
 pub struct Outside {
     /// Limits that connection tasks read.
     pub limits: Option<Arc<NetLimits>>,
+    /// The threads that connections live on.
+    pub homes: Vec<Arc<Home>>,
     /// The way to the listeners.
     pub wiring: Option<UnboundedSender<Wiring>>,
     /// The log's filter.
     pub log: Option<crate::log::Level>,
+}
+
+impl Outside {
+    /// What all connections read and wrote since the start.
+    pub fn traffic(&self) -> TrafficCounts {
+        self.homes.iter().map(|home| home.traffic().counts()).sum()
+    }
 }
 
 impl Server {

@@ -20,6 +20,11 @@ pub fn tick(server: &mut Server) -> bool {
     let now_ms = server.time.now_ms();
     let commands = server.stats.total_commands;
     server.stats.rate.sample(now_ms, commands);
+    let traffic = server.outside.traffic();
+    let bytes = [traffic.input, traffic.output, traffic.replica_output];
+    for (rate, bytes) in server.stats.byte_rates.iter_mut().zip(bytes) {
+        rate.sample(now_ms, bytes);
+    }
     server.renew_access();
     if server.config.max_memory > 0 {
         crate::memory::refresh(); // what other threads freed
@@ -37,6 +42,12 @@ pub fn expire_cycle(server: &mut Server) -> bool {
         return false;
     }
     let started = Instant::now();
+    let more = expire_for(server, started);
+    server.stats.expire_cycle_ns += started.elapsed().as_nanos() as u64;
+    more
+}
+
+fn expire_for(server: &mut Server, started: Instant) -> bool {
     let now_ms = server.time.now_ms();
     for index in 0..server.keyspace.count() {
         let db = DbIndex(index);

@@ -51,6 +51,24 @@ pub fn used_about() -> u64 {
     VIEW.with(|view| view.as_ref().map_or_else(exact, |view| view.base.get().wrapping_add(view.balance())))
 }
 
+/// What the allocator holds, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allocator {
+    /// Live allocations.
+    pub allocated: u64,
+    /// Pages that hold some.
+    pub active: u64,
+    /// Pages that the kernel gave it.
+    pub resident: u64,
+}
+
+/// The allocator's own figures.
+pub fn allocator() -> Allocator {
+    let allocated = exact();
+    let figure = |read: Result<usize, _>| read.map_or(0, |bytes| bytes as u64);
+    Allocator { allocated, active: figure(stats::active::read()), resident: figure(stats::resident::read()) }
+}
+
 /// Takes in what other threads allocated and freed.
 pub fn refresh() {
     VIEW.with(|view| {

@@ -133,6 +133,13 @@ impl Server {
         }
     }
 
+    /// Sets the counters of INFO to zero (CONFIG RESETSTAT).
+    pub fn reset_stats(&mut self) {
+        self.stats.reset(self.outside.traffic());
+        self.eviction.reset();
+        self.garbage.reset_freed();
+    }
+
     /// Has the clock of uses follow the time; called several times a second.
     pub fn renew_access(&mut self) {
         self.access.set_clock(self.time.now_ms());

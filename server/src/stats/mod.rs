@@ -48,6 +48,12 @@ pub struct Stats {
     pub peak_memory: u64,
     /// Commands per second over the last samples.
     pub rate: Rate,
+    /// Bytes per second: read, written, written to replicas.
+    pub byte_rates: [Rate; 3],
+    /// What connections had read and written when the counters were last set to zero.
+    pub traffic_before: common::net::TrafficCounts,
+    /// Time spent in the expire cycle, nanoseconds.
+    pub expire_cycle_ns: u64,
     /// Longest turn of the actor, microseconds.
     pub longest_turn_us: u64,
     /// Turns taken.
@@ -94,9 +100,9 @@ impl Stats {
         Self { commands: vec![CommandStats::default(); commands], ..Self::default() }
     }
 
-    /// CONFIG RESETSTAT.
-    pub fn reset(&mut self) {
-        *self = Self::new(self.commands.len());
+    /// CONFIG RESETSTAT; `traffic` is what connections read and wrote so far.
+    pub fn reset(&mut self, traffic: common::net::TrafficCounts) {
+        *self = Self { traffic_before: traffic, ..Self::new(self.commands.len()) };
     }
 
     /// Counts an error reply by its code.
