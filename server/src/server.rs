@@ -163,8 +163,9 @@ impl Server {
     /// As [`Self::find`], for a command that reads an entry and then changes it: its place, to search but once.
     #[inline]
     pub fn locate(&mut self, db: DbIndex, key: Key<'_>) -> Option<At> {
-        let at = self.keyspace.db(db).locate(key.hash, key.bytes)?;
-        if self.keyspace.db(db).entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
+        let place = self.keyspace.db(db);
+        let at = place.locate(key.hash, key.bytes)?;
+        if place.entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
             self.expire(db, key);
             return None;
         }
@@ -174,9 +175,10 @@ impl Server {
     /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
-        let found = self.keyspace.db(db).locate(key.hash, key.bytes);
+        let place = self.keyspace.db(db);
+        let found = place.locate(key.hash, key.bytes);
         let alive = found.filter(|at| {
-            let due = self.keyspace.db(db).entry_at(*at).expire();
+            let due = place.entry_at(*at).expire();
             due.is_none_or(|due| due > self.time.now_ms())
         });
         let Some(at) = alive else {

@@ -201,7 +201,6 @@ pub fn advance(server: &mut Server) -> bool {
             break;
         }
     }
-    server.stats.note_turn(started.elapsed());
     server
         .persistence
         .running

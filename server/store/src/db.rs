@@ -208,7 +208,7 @@ impl Db {
     }
 
     /// As [`Self::get_mut`], at a place that [`Self::locate`] found.
-    #[inline]
+    #[inline(always)]
     pub fn entry_at_mut(&mut self, at: At) -> EntryMut<'_> {
         self.before_change(at, false);
         if self.renews {
