@@ -38,7 +38,7 @@ fn start(args: &[Vec<u8>]) -> i32 {
             return 1;
         }
     };
-    common::log::start(config.log_threshold, config.log_file.as_deref(), 'X');
+    common::log::start(config.log_threshold, config.log_file.as_deref(), common::log::Role::Sentinel);
     tracing::warn!(
         "Ochre sentinel version={}, pid={}, just started",
         env!("CARGO_PKG_VERSION"),

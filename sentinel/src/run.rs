@@ -4,17 +4,19 @@ use crate::commands::command_table;
 use crate::config::Config;
 use crate::sentinel::Sentinel;
 use common::alarm::Alarm;
-use common::net::{Hub, Listener, Mailbox, NetEvent, NetLimits, bind_tcp};
+use common::net::{Accepting, BindOptions, Hub, Listener, Mailbox, NetEvent, NetLimits, bind_tcp};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 511;
 /// Keep-alive of connections.
-const KEEPALIVE: Duration = Duration::from_secs(300);
+const KEEPALIVE_S: u32 = 300;
+
+/// Connections accepted in a row.
+const ACCEPTS_PER_CYCLE: u32 = 10;
 /// A sentinel's requests are small: bytes of one argument, and of a query buffer.
 const MAX_BULK: u64 = 512 << 20;
 const MAX_QUERY: u64 = 1 << 30;
@@ -39,7 +41,7 @@ pub fn run(config: Config) -> i32 {
 async fn serve(config: Config) -> i32 {
     let mailbox: Mailbox<NetEvent> = Mailbox::default();
     let hub = Rc::new(Hub::local(mailbox.clone(), Arc::new(NetLimits::new(MAX_BULK, MAX_QUERY))));
-    let listeners = match bind_tcp(&config.bind, config.port, BACKLOG) {
+    let listeners = match bind_tcp(&config.bind, config.port, BindOptions { backlog: BACKLOG, mark: 0 }) {
         Ok(listeners) => listeners,
         Err(error) => {
             tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
@@ -47,6 +49,7 @@ async fn serve(config: Config) -> i32 {
             return 1;
         }
     };
+    let accepting = Arc::new(Accepting::new(KEEPALIVE_S, ACCEPTS_PER_CYCLE, ACCEPTS_PER_CYCLE));
     for listener in listeners {
         let pause = match Alarm::new() {
             Ok(pause) => pause,
@@ -55,7 +58,7 @@ async fn serve(config: Config) -> i32 {
                 return 1;
             }
         };
-        tokio::task::spawn_local(Listener::Tcp(listener).serve(hub.clone(), KEEPALIVE, None, pause));
+        tokio::task::spawn_local(Listener::Tcp(listener).serve(hub.clone(), accepting.clone(), None, pause));
     }
     tracing::info!("Ready to accept connections tcp");
     let mut sentinel = Sentinel::new(config, Box::leak(Box::new(command_table())));

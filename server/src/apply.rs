@@ -2,7 +2,7 @@
 
 use crate::config::{Apply, Change, SetError};
 use crate::server::Server;
-use common::net::{Home, NetLimits, TrafficCounts};
+use common::net::{Accepting, Home, NetLimits, TrafficCounts};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -24,6 +24,8 @@ pub struct Outside {
     pub homes: Vec<Arc<Home>>,
     /// The way to the listeners.
     pub wiring: Option<UnboundedSender<Wiring>>,
+    /// How listeners treat new connections.
+    pub accepting: Option<Arc<Accepting>>,
     /// The log's filter.
     pub log: Option<crate::log::Level>,
 }
@@ -71,14 +73,30 @@ impl Server {
             Apply::LogLevel => {
                 if let Some(level) = &self.outside.log {
                     level.set(crate::log::threshold(self.config.log_level));
+                    level.set_form(crate::log::format(&self.config), crate::log::times(&self.config));
                 }
             }
-            Apply::Dir => std::env::set_current_dir(self.config.dir.as_path()).map_err(|e| crate::log::os_text(&e))?,
+            Apply::Accepting => {
+                if let Some(accepting) = &self.outside.accepting {
+                    crate::wiring::set_accepting(accepting, &self.config);
+                }
+            }
+            Apply::ProcTitle => crate::process::title::show(&self.config),
+            Apply::OomScore => crate::process::kernel::set_oom_score(&self.config, false)?,
+            Apply::Crash => crate::crash::set_manners(crate::crash::Manners::of(&self.config)),
+            Apply::Dir => {
+                std::env::set_current_dir(self.config.dir.as_path()).map_err(|e| crate::log::os_text(&e))?
+            }
             Apply::RequirePass => self.open_sessions(before),
             Apply::ReplBacklog => self.replication.resize_backlog(self.config.repl_backlog_size),
-            Apply::MaxClients => crate::process::raise_file_limit(self.config.max_clients).map_err(|limit| {
-                format!("The operating system is not able to handle the specified number of clients, try with {limit}")
-            })?,
+            Apply::MaxClients => {
+                let limit = crate::process::raise_file_limit(self.config.max_clients)?;
+                if limit < self.config.max_clients {
+                    return Err(format!(
+                        "The operating system is not able to handle the specified number of clients, try with {limit}"
+                    ));
+                }
+            }
             Apply::Port | Apply::TlsPort | Apply::Bind => self.listen_anew(before)?,
             Apply::Tls => {
                 crate::wiring::tls(&self.config).map_err(|e| e.to_string())?;
@@ -127,6 +145,10 @@ impl Server {
                 crate::wiring::probe(&self.config.bind, new)?;
             }
         }
+        let known = |address: &&String| !before.bind.contains(address);
+        let new: Vec<String> = self.config.bind.iter().filter(known).cloned().collect();
+        crate::wiring::probe_addresses(&new)?;
+        crate::process::title::show(&self.config);
         self.lifecycle.ports = (self.config.port, self.config.tls_port);
         self.wire(Wiring::Listen(Box::new(self.config.clone())));
         Ok(())

@@ -33,6 +33,8 @@ pub fn tick(server: &mut Server) -> bool {
     check_clients(server, now_ms);
     crate::persistence::tick(server);
     crate::replication::tick(server);
+    server.follow_shutdown();
+    crate::crash::wind_watchdog(server.config.watchdog_period, server.config.hz);
     more
 }
 

@@ -8,6 +8,7 @@ pub mod blocked;
 pub mod commands;
 pub mod config;
 pub mod context;
+pub mod crash;
 pub mod cron;
 pub mod dispatch;
 pub mod events;

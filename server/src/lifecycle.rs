@@ -1,5 +1,7 @@
 //! Facts about the process, and its end.
 
+use crate::process::supervise::Supervisor;
+use common::clients::Slot;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -12,6 +14,15 @@ pub struct Shutdown {
     pub now: bool,
     /// Go even if saving fails.
     pub force: bool,
+}
+
+/// A shutdown that waits for replicas.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    /// What was asked for.
+    pub wish: Shutdown,
+    /// Unix ms when to wait no longer.
+    pub deadline_ms: i64,
 }
 
 /// The process.
@@ -27,6 +38,12 @@ pub struct Lifecycle {
     pub loading: bool,
     /// A wish to shut down that the actor carries out at the end of the turn.
     pub shutdown: Option<Shutdown>,
+    /// A shutdown that waits for replicas.
+    pub waiting: Option<Waiting>,
+    /// The clients that asked for it and wait with it.
+    pub asked_by: Vec<Slot>,
+    /// Who watches over the process.
+    pub supervisor: Supervisor,
     /// The configuration file, absolute.
     pub config_file: Option<PathBuf>,
     /// The executable.
@@ -46,6 +63,9 @@ impl Lifecycle {
             run_id: random_hex(),
             loading: false,
             shutdown: None,
+            waiting: None,
+            asked_by: Vec::new(),
+            supervisor: Supervisor::None,
             config_file: None,
             executable: std::env::current_exe().unwrap_or_default(),
             startup_bytes: 0,

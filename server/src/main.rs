@@ -1,6 +1,11 @@
 //! `ochre-server`: arguments, configuration, logging, exit code.
 
+use common::config::FatalError;
 use ochre_server::config::{self, Invocation};
+use ochre_server::crash::{self, Manners};
+use ochre_server::log;
+use ochre_server::process::supervise::{self, Supervisor};
+use ochre_server::process::{self, check, daemon, kernel, title};
 use ochre_server::run::{Start, run};
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
@@ -13,13 +18,29 @@ fn main() {
     let program = words.next().unwrap_or_default();
     let args: Vec<Vec<u8>> = words.collect();
     let code = match config::parse(&program, &args) {
-        Invocation::Version => {
-            print(&format!("Redis server v={} ochre={}\n", common::REDIS_VERSION, env!("CARGO_PKG_VERSION")))
+        Invocation::Version => print(&format!(
+            "Redis server v={} sha=00000000:0 malloc=jemalloc bits={} build={} ochre={}\n",
+            common::REDIS_VERSION,
+            usize::BITS,
+            env!("CARGO_PKG_VERSION"),
+            env!("CARGO_PKG_VERSION")
+        )),
+        Invocation::Help => {
+            // As Redis: asking how to start it is no success.
+            fail(HELP.trim_end());
+            1
         }
-        Invocation::Help => print(HELP),
         Invocation::Sentinel => become_sentinel(&args),
-        Invocation::Unsupported(option) => fail(&format!("{option} is not supported by this build")),
-        Invocation::Run(invocation) => start(&invocation),
+        Invocation::TestMemory(megabytes) => check::memory(megabytes),
+        Invocation::TestMemoryUsage => {
+            print(
+                "Please specify the amount of memory to test in megabytes.\n\
+                 Example: ./ochre-server --test-memory 4096\n\n",
+            );
+            1
+        }
+        Invocation::CheckSystem => check::system(),
+        Invocation::Run(invocation) => start(&invocation, &program),
     };
     std::process::exit(code);
 }
@@ -29,13 +50,17 @@ Usage: ochre-server [/path/to/redis.conf] [options] [-]
        ochre-server - (read config from stdin)
        ochre-server -v or --version
        ochre-server -h or --help
+       ochre-server --test-memory <megabytes>
+       ochre-server --check-system
 
 Examples:
        ochre-server (run the server with default conf)
        echo 'maxclients 128' | ochre-server -
        ochre-server /etc/redis/6379.conf
        ochre-server --port 7777
+       ochre-server --port 7777 --replicaof 127.0.0.1 8888
        ochre-server /etc/myredis.conf --loglevel verbose -
+       ochre-server /etc/myredis.conf --loglevel verbose
 
 Sentinel mode:
        ochre-server /etc/sentinel.conf --sentinel
@@ -59,53 +84,89 @@ fn become_sentinel(args: &[Vec<u8>]) -> i32 {
     fail(&format!("failed to execute {}: {error}", path.display()))
 }
 
-fn start(invocation: &config::Run) -> i32 {
-    let startup = match config::load(invocation, std::env::vars(), &mut std::io::stdin()) {
+fn start(invocation: &config::Run, program: &[u8]) -> i32 {
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let startup = match config::load(invocation, env, &mut std::io::stdin()) {
         Ok(startup) => startup,
+        Err(error @ FatalError::Open { .. }) => {
+            log::start(&config::Config::default());
+            tracing::warn!("{error}");
+            return 1;
+        }
         Err(error) => return fail(&error.to_string()),
     };
-    let config = startup.config;
-    let log_file = (!config.log_file.is_empty()).then(|| config.log_file.as_path().to_owned());
-    let log =
-        ochre_server::log::start(ochre_server::log::threshold(config.log_level), log_file.as_deref(), 'M');
-    tracing::warn!("oO0OoO0OoO0Oo Ochre is starting oO0OoO0OoO0Oo");
-    tracing::warn!(
-        "Ochre version={}, Redis version={}, pid={}, just started",
-        env!("CARGO_PKG_VERSION"),
-        common::REDIS_VERSION,
-        std::process::id()
-    );
-    for warning in &startup.warnings {
-        tracing::warn!("{warning}");
+    let mut config = startup.config;
+    title::prepare(program);
+    let mut notes = Vec::new();
+    let supervisor = supervise::detect(config.supervised, &mut notes);
+    let in_background = config.daemonize && supervisor == Supervisor::None;
+    if in_background && let Err(error) = daemon::detach() {
+        return fail(&format!("Can't go into the background: {error}"));
     }
+    let log = log::start(&config);
+    crash::install(Manners::of(&config));
+    greet(&config, &notes, &startup.warnings);
     if let Err(error) = std::env::set_current_dir(config.dir.as_path()) {
-        tracing::error!(
-            "Can't chdir to '{}': {}",
-            config.dir.as_path().display(),
-            ochre_server::log::os_text(&error)
-        );
+        tracing::error!("Can't chdir to '{}': {}", config.dir.as_path().display(), log::os_text(&error));
         return 1;
     }
-    if let Err(clients) = ochre_server::process::raise_file_limit(config.max_clients) {
-        tracing::warn!(
-            "You requested maxclients of {}, but the limit of open files allows {clients}.",
-            config.max_clients
-        );
+    log.set_role(log::Role::Master);
+    match process::raise_file_limit(config.max_clients) {
+        Ok(clients) => config.max_clients = clients,
+        Err(reason) => {
+            tracing::warn!("{reason}");
+            return 1;
+        }
     }
+    kernel::set_background_lists(&config);
+    kernel::pin(config.server_cpulist.as_bytes());
+    if config.disable_thp {
+        kernel::disable_huge_pages();
+    }
+    if kernel::set_oom_score(&config, false).is_err() {
+        return 1;
+    }
+    daemon::write_pidfile(&config);
+    title::show(&config);
     banner(&config);
-    run(Start { config, file: startup.file, log })
+    kernel::check_backlog(config.tcp_backlog);
+    run(Start { config, log, supervisor })
 }
 
-/// Mode, port and process id in the words that scripts look for.
-fn banner(config: &config::Config) {
-    let port = if config.port != 0 { config.port } else { config.tls_port };
-    let text = format!(
-        "\n   Ochre {}\n\n   Running in standalone mode\n   Port: {port}\n   PID: {}\n\n",
+fn greet(config: &config::Config, notes: &[String], warnings: &[String]) {
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
+    tracing::warn!("oO0OoO0OoO0Oo Ochre is starting oO0OoO0OoO0Oo");
+    tracing::warn!(
+        "Ochre version={}, Redis version={}, bits={}, pid={}, just started",
         env!("CARGO_PKG_VERSION"),
+        common::REDIS_VERSION,
+        usize::BITS,
         std::process::id()
     );
-    if config.log_file.is_empty() {
-        print(&text);
+    if config.file.is_some() || std::env::args_os().len() > 1 {
+        tracing::warn!("Configuration loaded");
+    } else {
+        tracing::warn!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use \
+             ochre-server /path/to/redis.conf"
+        );
+    }
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+}
+
+/// Mode, port and process id in the words that scripts look for: a few lines of their own where somebody looks, one in
+/// the log otherwise.
+fn banner(config: &config::Config) {
+    use std::io::IsTerminal;
+    let port = if config.port != 0 { config.port } else { config.tls_port };
+    let is_watched = !config.syslog_enabled && config.log_file.is_empty() && std::io::stdout().is_terminal();
+    if config.always_show_logo || is_watched {
+        log::raw(&format!(
+            "\n   Ochre {}\n\n   Running in standalone mode\n   Port: {port}\n   PID: {}\n\n",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id()
+        ));
     } else {
         tracing::info!("Running mode=standalone, port={port}.");
     }

@@ -1,13 +1,12 @@
 //! The main loop: turns of the actor, background work between them, and what happens by the clock.
 
 use crate::actor::Actor;
-use crate::config::Config;
 use crate::cron;
 use crate::dispatch::wake_overdue;
 use crate::lifecycle::Shutdown;
+use crate::process::supervise::tell;
 use crate::server::{Internal, Server};
 use common::alarm::Alarm;
-use common::clients::Slot;
 use common::clock::monotonic_ns;
 use common::net::{Mailbox, NetEvent};
 use std::io;
@@ -83,7 +82,7 @@ impl MainLoop {
             let has_work = self.background_work();
             if !self.is_ready && !self.actor.server().lifecycle.loading {
                 self.is_ready = true;
-                announce_ready(&self.actor.server().config);
+                announce_ready(self.actor.server());
             }
             if has_work {
                 // Everyone else on this thread, connections first of all, runs between two slices of the work.
@@ -251,7 +250,8 @@ fn listen_to(kind: SignalKind, name: &'static str, mailbox: Mailbox<Internal>) -
 }
 
 /// Says that all data is there, in the words that scripts wait for.
-fn announce_ready(config: &Config) {
+fn announce_ready(server: &Server) {
+    let config = &server.config;
     let how = if config.port != 0 {
         "tcp"
     } else if config.tls_port != 0 {
@@ -260,6 +260,7 @@ fn announce_ready(config: &Config) {
         "unix"
     };
     tracing::info!("Ready to accept connections {how}");
+    tell(server.lifecycle.supervisor, "STATUS=Ready to accept connections\nREADY=1\n");
 }
 
 fn terminate_by_signal(server: &mut Server, name: &str) {
@@ -272,7 +273,5 @@ fn terminate_by_signal(server: &mut Server, name: &str) {
         _ => None,
     };
     let wish = Shutdown { save, now: flags.now(), force: flags.force() };
-    if server.begin_shutdown(wish, Slot(u32::MAX)).is_err() {
-        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
-    }
+    server.shut_down_by_signal(wish);
 }

@@ -6,12 +6,12 @@ use crate::config::Config;
 use crate::dispatch::command_table;
 use crate::lifecycle::fill_random;
 use crate::main_loop::MainLoop;
+use crate::process::supervise::Supervisor;
 use crate::scripting::ScriptHost;
 use crate::server::Server;
 use crate::wiring::Listeners;
 use common::net::{Hub, Mailbox, NetEvent, NetLimits};
 use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::runtime::{Builder, LocalOptions};
@@ -21,10 +21,10 @@ use tokio::sync::mpsc::unbounded_channel;
 pub struct Start {
     /// Directives.
     pub config: Config,
-    /// The configuration file, absolute.
-    pub file: Option<PathBuf>,
     /// The running log.
     pub log: crate::log::Level,
+    /// Who watches over the process.
+    pub supervisor: Supervisor,
 }
 
 /// Runs the server until it ends; the process's exit code.
@@ -56,15 +56,21 @@ async fn serve(start: Start) -> i32 {
         }
     };
     let homes = hub.homes();
-    let mut listeners = Listeners::new(hub);
+    let accepting = Arc::new(crate::wiring::accepting(&config));
+    let mut listeners = Listeners::new(hub, accepting.clone());
     let mut server = Box::new(new_server(start));
     let (wiring, wishes) = unbounded_channel();
     server.outside.homes.clone_from(&homes);
     server.outside.limits = Some(limits);
+    server.outside.accepting = Some(accepting);
     server.outside.wiring = Some(wiring);
-    if let Err(error) = listeners.listen(&config) {
+    if let Err(error) = listeners.listen(&config).await {
+        tracing::warn!("{error}");
         tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
-        tracing::debug!("{error}");
+        return 1;
+    }
+    if listeners.is_empty() {
+        tracing::warn!("Configured to not listen anywhere, exiting.");
         return 1;
     }
     tokio::task::spawn_local(listeners.follow(wishes));
@@ -99,8 +105,9 @@ fn new_server(start: Start) -> Server {
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
     let table = Box::leak(Box::new(command_table()));
     let mut server = Server::new(start.config, table, [word(low), word(high)]);
-    server.lifecycle.config_file = start.file;
+    server.lifecycle.config_file = server.config.file.clone();
     server.lifecycle.startup_bytes = crate::memory::used_bytes();
+    server.lifecycle.supervisor = start.supervisor;
     server.lifecycle.ports = (server.config.port, server.config.tls_port);
     server.outside = Outside { log: Some(start.log), ..Outside::default() };
     server

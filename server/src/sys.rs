@@ -1,9 +1,14 @@
 //! The one place of this crate with `unsafe`: what the safe interfaces of libraries can't express.
 
-#![expect(unsafe_code, reason = "raising a Lua value needs Lua's C interface")]
+#![expect(
+    unsafe_code,
+    reason = "Lua's C interface, fork, signals of crashes, the memory behind the process's title"
+)]
 
 use mlua::{Function, Lua, ffi};
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int, c_void};
+use std::io;
+use std::sync::OnceLock;
 
 /// Wraps a function that replies `(failed, value)` into a C function that replies `value`, or raises it when failed.
 ///
@@ -41,4 +46,179 @@ unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State) -> c_int {
         unsafe { ffi::lua_error(state) };
     }
     1
+}
+
+/// Makes a second process; true in the first.
+///
+/// # Errors
+/// When there is none to be had, or when other threads run, which the second process would not have.
+pub fn fork() -> io::Result<bool> {
+    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads > 1 {
+        return Err(io::Error::other("other threads run already"));
+    }
+    // SAFETY: this is the only thread, so no lock is held that nobody in the new process could release.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(false),
+        _ => Ok(true),
+    }
+}
+
+/// The memory that the kernel shows as the command line: where it starts, and its length.
+static TITLE: OnceLock<(usize, usize)> = OnceLock::new();
+
+/// Finds the memory that holds the arguments and, right behind, the environment, and moves the environment elsewhere.
+/// Must be called while there is one thread. Does nothing where the kernel lays these out in another way.
+pub fn reserve_title() {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields 48 to 51, counted behind the program's name, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse::<usize>().ok());
+    let (Some(arg_start), Some(arg_end), Some(env_start), Some(env_end)) =
+        (field(48), field(49), field(50), field(51))
+    else {
+        return;
+    };
+    if arg_start == 0 || arg_end <= arg_start || env_start != arg_end || env_end <= env_start {
+        return;
+    }
+    for (name, value) in std::env::vars_os() {
+        // SAFETY: there is one thread. C's library copies name and value to memory of their own.
+        unsafe { std::env::set_var(name, value) };
+    }
+    let _ = TITLE.set((arg_start, env_end - arg_start));
+}
+
+/// Shows `title` in the process list, as far as there is room.
+pub fn set_title(title: &[u8]) {
+    let Some((start, len)) = TITLE.get().copied() else { return };
+    let at = std::ptr::with_exposed_provenance_mut::<u8>(start);
+    // The last byte stays zero, as the kernel reads on from there otherwise.
+    let shown = title.len().min(len - 1);
+    // SAFETY: the kernel made `len` writable bytes there for arguments and environment. The standard library copied the
+    // arguments before `main`'s first use of them, and `reserve_title` had the environment moved; nobody else looks.
+    unsafe { std::ptr::write_bytes(at, 0, len) };
+    // SAFETY: as above; `shown` is less than `len`, and a title of ours can't overlap that memory.
+    unsafe { std::ptr::copy_nonoverlapping(title.as_ptr(), at, shown) };
+}
+
+/// What a signal handler is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Signal {
+    /// Its number.
+    pub number: c_int,
+    /// Why it was sent, as the kernel codes it.
+    pub code: c_int,
+    /// The address that could not be used, for those about memory.
+    pub address: usize,
+    /// Who sent it: process and user, if someone did.
+    pub sender: (i32, u32),
+}
+
+/// Called for each signal of [`watch_signals`]. It must not allocate, lock or unwind.
+static HANDLER: OnceLock<fn(Signal)> = OnceLock::new();
+
+/// Bytes of the stack that handlers of crashes run on: the usual one may be what has overflowed.
+const SIGNAL_STACK: usize = 256 << 10;
+
+/// Has `handler` called for the signals of a crash, whose default effect follows, and for SIGALRM.
+///
+/// `handler` may interrupt anything, so it must do only what is safe then.
+pub fn watch_signals(handler: fn(Signal), crashes: bool) {
+    let _ = HANDLER.set(handler);
+    let stack = Box::leak(vec![0_u8; SIGNAL_STACK].into_boxed_slice());
+    let stack = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: SIGNAL_STACK };
+    // SAFETY: the memory is never freed.
+    unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
+    // The first call of glibc's `backtrace` loads a library, which no handler should.
+    let mut frames = [std::ptr::null_mut(); 1];
+    // SAFETY: there is room for one frame.
+    unsafe { libc::backtrace(frames.as_mut_ptr(), 1) };
+    let mut numbers = vec![(libc::SIGALRM, libc::SA_RESTART)];
+    if crashes {
+        let fatal = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT];
+        numbers.extend(fatal.map(|number| (number, libc::SA_RESETHAND | libc::SA_NODEFER)));
+    }
+    for (number, flags) in numbers {
+        // SAFETY: all zeroes is a valid action.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_flags = flags | libc::SA_SIGINFO | libc::SA_ONSTACK;
+        action.sa_sigaction = on_signal as *const () as usize;
+        // SAFETY: the action is whole, and `on_signal` has the signature that SA_SIGINFO asks for.
+        unsafe { libc::sigaction(number, &raw const action, std::ptr::null_mut()) };
+    }
+}
+
+extern "C" fn on_signal(number: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel hands a valid description to a handler with SA_SIGINFO.
+    let info = unsafe { &*info };
+    // SAFETY: every description has room for an address; it is shown as a number only.
+    let address = unsafe { info.si_addr() }.addr();
+    // SAFETY: likewise for the sender's process.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: likewise for its user.
+    let uid = unsafe { info.si_uid() };
+    if let Some(handler) = HANDLER.get() {
+        handler(Signal { number, code: info.si_code, address, sender: (pid, uid) });
+    }
+    if number != libc::SIGALRM {
+        // The action is the default one again, so that this ends the process.
+        raise_signal(number);
+    }
+}
+
+/// Sends a signal to the calling thread.
+pub fn raise_signal(number: c_int) {
+    // SAFETY: sending a signal touches no memory of ours.
+    unsafe { libc::raise(number) };
+}
+
+/// The number that a bad access to memory raises.
+pub const SIGSEGV: c_int = libc::SIGSEGV;
+
+/// The number that [`ring_in`] raises.
+pub const SIGALRM: c_int = libc::SIGALRM;
+
+/// Raises SIGALRM once, after so many milliseconds; 0 takes an earlier wish back.
+pub fn ring_in(milliseconds: u32) {
+    let after = libc::timeval {
+        tv_sec: i64::from(milliseconds / 1000),
+        tv_usec: i64::from(milliseconds % 1000 * 1000),
+    };
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: never, it_value: after };
+    // SAFETY: the timer is whole.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+}
+
+/// Frames that a stack trace shows at most.
+const FRAMES_MAX: usize = 100;
+
+/// Writes the calling thread's stack to a file, each frame as `program(+offset)[address]`. Safe in signal handlers.
+pub fn write_stack(fd: c_int) {
+    let mut frames = [std::ptr::null_mut(); FRAMES_MAX];
+    // SAFETY: there is room for that many frames.
+    let count = unsafe { libc::backtrace(frames.as_mut_ptr(), FRAMES_MAX as c_int) };
+    // SAFETY: `count` frames are there; the function writes to the file and allocates nothing.
+    unsafe { libc::backtrace_symbols_fd(frames.as_ptr(), count, fd) };
+}
+
+/// Opens a file to append to; negative on failure. Safe in signal handlers.
+pub fn open_append(path: &CStr) -> c_int {
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC;
+    // SAFETY: the path ends with a zero byte.
+    unsafe { libc::open(path.as_ptr(), flags, 0o644 as libc::c_uint) }
+}
+
+/// Writes bytes; what can't be written is lost. Safe in signal handlers.
+pub fn write_bytes(fd: c_int, bytes: &[u8]) {
+    // SAFETY: the pointer and the length are those of a slice.
+    unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// Seconds since 1970. Safe in signal handlers.
+pub fn unix_time() -> i64 {
+    // SAFETY: a null pointer asks for the result only.
+    unsafe { libc::time(std::ptr::null_mut()) }
 }

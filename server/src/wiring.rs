@@ -3,10 +3,13 @@
 use crate::apply::Wiring;
 use crate::config::{Config, TlsAuthClients};
 use common::alarm::Alarm;
-use common::net::{BindError, Handshakes, Hub, Listener, Tls, TlsError, TlsFiles, bind_tcp, bind_unix};
+use common::net::{
+    Accepting, BindError, BindOptions, Handshakes, Hub, Listener, Tls, TlsError, TlsFiles, bind_tcp,
+    bind_unix,
+};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -45,31 +48,60 @@ fn tls_files(config: &Config) -> TlsFiles {
 /// # Errors
 /// Redis's text for CONFIG SET.
 pub fn probe(addresses: &[String], port: u16) -> Result<(), String> {
-    bind_tcp(addresses, port, 1)
+    bind_tcp(addresses, port, PROBE)
         .map(drop)
         .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned())
+}
+
+/// Checks that addresses can be had, on whatever port: the one in question may be ours already.
+///
+/// # Errors
+/// Redis's text for CONFIG SET.
+pub fn probe_addresses(addresses: &[String]) -> Result<(), String> {
+    bind_tcp(addresses, 0, PROBE).map(drop).map_err(|_| "Failed to bind to specified addresses.".to_owned())
+}
+
+const PROBE: BindOptions = BindOptions { backlog: 1, mark: 0 };
+
+/// How listeners treat new connections, as configured.
+pub fn accepting(config: &Config) -> Accepting {
+    Accepting::new(config.tcp_keepalive, config.accepts_per_cycle, config.tls_accepts_per_cycle)
+}
+
+/// Likewise, while they listen.
+pub fn set_accepting(accepting: &Accepting, config: &Config) {
+    accepting.set(config.tcp_keepalive, config.accepts_per_cycle, config.tls_accepts_per_cycle);
 }
 
 /// What listens, as tasks of the accepting thread.
 pub struct Listeners {
     hub: Rc<Hub>,
+    accepting: Arc<Accepting>,
     tasks: Vec<JoinHandle<()>>,
     tls: Option<(Tls, Rc<Handshakes>)>,
 }
 
 impl Listeners {
     /// Nothing listens yet.
-    pub fn new(hub: Rc<Hub>) -> Self {
-        Self { hub, tasks: Vec::new(), tls: None }
+    pub fn new(hub: Rc<Hub>, accepting: Arc<Accepting>) -> Self {
+        Self { hub, accepting, tasks: Vec::new(), tls: None }
+    }
+
+    /// Whether there is nothing that a client could connect to.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
     }
 
     /// Listens as configured, instead of as before.
     ///
     /// # Errors
     /// The address or the certificate that can't be used.
-    pub fn listen(&mut self, config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-        self.tasks.drain(..).for_each(|task| task.abort());
-        let keepalive = Duration::from_secs(u64::from(config.tcp_keepalive));
+    pub async fn listen(&mut self, config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Its socket must be closed before the same address can be had again.
+            let _ = task.await;
+        }
         if config.tls_port != 0 && self.tls.is_none() {
             let tls = tls(config)?;
             let handshakes = Rc::new(Handshakes::start(tls.clone(), self.hub.clone())?);
@@ -80,7 +112,7 @@ impl Listeners {
             let handshakes = handshakes.clone();
             self.tasks.push(tokio::task::spawn_local(listener.serve(
                 self.hub.clone(),
-                keepalive,
+                self.accepting.clone(),
                 handshakes,
                 Alarm::new()?,
             )));
@@ -92,7 +124,7 @@ impl Listeners {
     pub async fn follow(mut self, mut wishes: UnboundedReceiver<Wiring>) {
         while let Some(wish) = wishes.recv().await {
             let result = match &wish {
-                Wiring::Listen(config) => self.listen(config),
+                Wiring::Listen(config) => self.listen(config).await,
                 Wiring::Tls(config) => match &self.tls {
                     Some((tls, _)) => tls.reload(&tls_files(config)).map_err(Into::into),
                     None => Ok(()),
@@ -106,13 +138,13 @@ impl Listeners {
 }
 
 fn bind_all(config: &Config) -> Result<Vec<Listener>, BindError> {
-    let backlog = config.tcp_backlog;
+    let options = BindOptions { backlog: config.tcp_backlog, mark: config.socket_mark_id };
     let mut listeners = Vec::new();
     if config.port != 0 {
-        listeners.extend(bind_tcp(&config.bind, config.port, backlog)?.into_iter().map(Listener::Tcp));
+        listeners.extend(bind_tcp(&config.bind, config.port, options)?.into_iter().map(Listener::Tcp));
     }
     if config.tls_port != 0 {
-        listeners.extend(bind_tcp(&config.bind, config.tls_port, backlog)?.into_iter().map(Listener::Tls));
+        listeners.extend(bind_tcp(&config.bind, config.tls_port, options)?.into_iter().map(Listener::Tls));
     }
     if !config.unix_socket.is_empty() {
         let path: PathBuf = config.unix_socket.as_path().to_owned();

@@ -77,7 +77,7 @@ const RULES: &[Rule] = &[
         words: &["unsafe"],
         except: &[
             ("server/store/src/raw", "it is the place; miri and fuzzing look at it"),
-            ("server/src/sys.rs", "raising a Lua value needs Lua's C interface"),
+            ("server/src/sys.rs", "Lua's C interface, fork, signals of crashes, the process's title"),
         ],
     },
     Rule {

@@ -34,6 +34,13 @@ pub enum Unit {
     Octal,
 }
 
+impl Unit {
+    /// Whether it counts bytes.
+    pub fn is_memory(self) -> bool {
+        matches!(self, Unit::Memory | Unit::MemoryOrPercent)
+    }
+}
+
 /// A number's unit and the values that it may take, both ends included.
 #[derive(Debug, Clone, Copy)]
 pub struct Range {

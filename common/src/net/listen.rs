@@ -4,15 +4,49 @@ use super::link::Peer;
 use super::threads::Hub;
 use super::tls::{Handshakes, Movable};
 use crate::alarm::Alarm;
+use crate::log::os_text;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
+
+/// How listeners treat new connections; shared, so that it can change while they listen.
+#[derive(Debug)]
+pub struct Accepting {
+    keepalive_s: AtomicU32,
+    per_cycle: AtomicU32,
+    tls_per_cycle: AtomicU32,
+}
+
+impl Accepting {
+    /// See [`Self::set`].
+    pub fn new(keepalive_s: u32, per_cycle: u32, tls_per_cycle: u32) -> Self {
+        Self {
+            keepalive_s: keepalive_s.into(),
+            per_cycle: per_cycle.into(),
+            tls_per_cycle: tls_per_cycle.into(),
+        }
+    }
+
+    /// After how many silent seconds peers are probed (0 = never), and how many connections of each kind a listener
+    /// accepts before others have their turn.
+    pub fn set(&self, keepalive_s: u32, per_cycle: u32, tls_per_cycle: u32) {
+        self.keepalive_s.store(keepalive_s, Ordering::Relaxed);
+        self.per_cycle.store(per_cycle, Ordering::Relaxed);
+        self.tls_per_cycle.store(tls_per_cycle, Ordering::Relaxed);
+    }
+
+    fn keepalive(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keepalive_s.load(Ordering::Relaxed)))
+    }
+}
 
 /// A listening socket.
 pub enum Listener {
@@ -93,41 +127,65 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+/// What all listening sockets have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct BindOptions {
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// Mark of their packets for firewalls; 0 = none.
+    pub mark: u32,
+}
+
 /// Listens on `port` of each address. `*` and `::*` mean all of IPv4 and IPv6; a leading `-` makes an address that
-/// does not exist here no error. Must be called on a runtime.
+/// does not exist here no error, and a protocol that the machine lacks never is one. Each failure is logged. Must be
+/// called on a runtime.
 ///
 /// # Errors
 /// The first address that can't be had.
-pub fn bind_tcp(addresses: &[String], port: u16, backlog: u32) -> Result<Vec<TcpListener>, BindError> {
+pub fn bind_tcp(
+    addresses: &[String],
+    port: u16,
+    options: BindOptions,
+) -> Result<Vec<TcpListener>, BindError> {
     let mut listeners = Vec::new();
     for address in addresses {
         let (optional, name) = match address.strip_prefix('-') {
             Some(name) => (true, name),
             None => (false, address.as_str()),
         };
-        match bind_one(name, port, backlog) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if optional && is_absent(&error) => {}
-            Err(source) => return Err(BindError { address: name.to_owned(), port, source }),
+        let source = match bind_one(name, port, options) {
+            Ok(listener) => {
+                listeners.push(listener);
+                continue;
+            }
+            Err(error) => error,
+        };
+        let reason = os_text(&source);
+        tracing::warn!("Warning: Could not create server TCP listening socket {name}:{port}: {reason}");
+        if !(lacks_protocol(&source) || optional && lacks_address(&source)) {
+            return Err(BindError { address: name.to_owned(), port, source });
         }
     }
     Ok(listeners)
 }
 
-/// Whether the machine simply lacks this address or its protocol.
-fn is_absent(error: &io::Error) -> bool {
+fn lacks_address(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::ADDRNOTAVAIL.raw_os_error())
+}
+
+fn lacks_protocol(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let absent = [
-        Errno::ADDRNOTAVAIL,
         Errno::NOPROTOOPT,
         Errno::PROTONOSUPPORT,
+        Errno::SOCKTNOSUPPORT,
         Errno::AFNOSUPPORT,
         Errno::PFNOSUPPORT,
     ];
     error.raw_os_error().is_some_and(|code| absent.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-fn bind_one(name: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {
+fn bind_one(name: &str, port: u16, options: BindOptions) -> io::Result<TcpListener> {
     let ip = match name {
         "*" => [0, 0, 0, 0].into(),
         "::*" => std::net::Ipv6Addr::UNSPECIFIED.into(),
@@ -142,8 +200,11 @@ fn bind_one(name: &str, port: u16, backlog: u32) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket2::SockRef::from(&socket).set_only_v6(true)?;
     }
+    if options.mark != 0 {
+        socket2::SockRef::from(&socket).set_mark(options.mark)?;
+    }
     socket.bind(address)?;
-    socket.listen(backlog)
+    socket.listen(options.backlog)
 }
 
 fn resolve(name: &str) -> io::Result<std::net::IpAddr> {
@@ -172,16 +233,27 @@ impl Listener {
     pub async fn serve(
         self,
         hub: Rc<Hub>,
-        keepalive: Duration,
+        accepting: Arc<Accepting>,
         handshakes: Option<Rc<Handshakes>>,
         pause: Alarm,
     ) {
+        let mut in_a_row = 0;
         loop {
+            let keepalive = accepting.keepalive();
             if let Err(error) = self.accept(&hub, keepalive, handshakes.as_deref()).await {
-                tracing::warn!("Accepting client connection: accept: {error}");
+                tracing::warn!("Accepting client connection: accept: {}", os_text(&error));
                 // Out of file descriptors, most likely: trying again at once would spin.
                 pause.set(Duration::from_millis(100));
                 pause.ring().await;
+            }
+            in_a_row += 1;
+            let most = match self {
+                Self::Tls(_) => &accepting.tls_per_cycle,
+                _ => &accepting.per_cycle,
+            };
+            if in_a_row >= most.load(Ordering::Relaxed) {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -15,7 +15,7 @@ mod traffic;
 
 pub use connection::Connection;
 pub use link::{Close, Home, Link, Peer, Session};
-pub use listen::{BindError, Listener, Socket, bind_tcp, bind_unix};
+pub use listen::{Accepting, BindError, BindOptions, Listener, Socket, bind_tcp, bind_unix};
 pub use mailbox::Mailbox;
 pub use threads::{Hub, Local, NetLimits};
 pub use tls::{Handshakes, Tls, TlsError, TlsFiles};

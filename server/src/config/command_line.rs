@@ -24,8 +24,12 @@ pub enum Invocation {
     Sentinel,
     /// Run the server.
     Run(Run),
-    /// An option of Redis that this build does not have.
-    Unsupported(&'static str),
+    /// Test so many megabytes of memory.
+    TestMemory(usize),
+    /// Say how to ask for that.
+    TestMemoryUsage,
+    /// Look at what slows servers down on this machine.
+    CheckSystem,
 }
 
 /// Where the configuration of a server comes from, besides the environment.
@@ -45,13 +49,21 @@ pub fn parse(program: &[u8], args: &[Vec<u8>]) -> Invocation {
     if program.ends_with(b"-sentinel") || args.iter().any(|arg| arg == b"--sentinel") {
         return Invocation::Sentinel;
     }
-    match args.first().map(Vec::as_slice) {
-        Some(b"-v" | b"--version") => Invocation::Version,
-        Some(b"-h" | b"--help") => Invocation::Help,
-        Some(b"--test-memory") => Invocation::Unsupported("--test-memory"),
-        Some(b"--check-system") => Invocation::Unsupported("--check-system"),
+    let words: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+    match words.as_slice() {
+        [b"-v" | b"--version", ..] => Invocation::Version,
+        [b"-h" | b"--help", ..] => Invocation::Help,
+        [b"--test-memory", megabytes] => Invocation::TestMemory(leading_number(megabytes)),
+        [b"--test-memory", ..] => Invocation::TestMemoryUsage,
+        [b"--check-system", ..] => Invocation::CheckSystem,
         _ => Invocation::Run(parse_run(args)),
     }
+}
+
+/// What C's `atoi` makes of a text: its leading digits.
+fn leading_number(text: &[u8]) -> usize {
+    let digits: String = text.iter().map(|&b| char::from(b)).take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
 }
 
 fn parse_run(args: &[Vec<u8>]) -> Run {
@@ -131,6 +143,9 @@ mod tests {
         };
         check("x/ochre-server", &["--version"], Invocation::Version);
         check("ochre-server", &["-h"], Invocation::Help);
+        check("ochre-server", &["--test-memory", "64x"], Invocation::TestMemory(64));
+        check("ochre-server", &["--test-memory"], Invocation::TestMemoryUsage);
+        check("ochre-server", &["--check-system"], Invocation::CheckSystem);
         check("ochre-server", &["x.conf", "--sentinel"], Invocation::Sentinel);
         check("/usr/bin/redis-sentinel", &["x.conf"], Invocation::Sentinel);
     }

@@ -9,6 +9,7 @@
 use common::config::value::{self, Choices, Range};
 
 use super::Config;
+use super::rewrite::Wanted;
 
 /// What the server must do after `CONFIG SET` changed a value; it interprets these, the table only names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,16 @@ pub enum Apply {
     ConnectionLimits,
     /// Look at every client's outbox again.
     OutputLimits,
-    /// Filter the log at another level.
+    /// Filter the log at another level, write it in another form.
     LogLevel,
+    /// Tell listeners how to treat new connections.
+    Accepting,
+    /// Show another title in the process list.
+    ProcTitle,
+    /// Tell the kernel another score.
+    OomScore,
+    /// Do something else at the next crash.
+    Crash,
     /// Tick at another rate.
     Hz,
     /// Change the working directory.
@@ -92,6 +101,18 @@ pub struct Special {
     pub get: fn(&Config) -> Vec<u8>,
     /// Called once before the first occurrence in files and on the command line, where occurrences add up.
     pub begin: fn(&mut Config),
+    /// How it is written into a file.
+    pub rewrite: Rewrite,
+}
+
+/// How `CONFIG REWRITE` writes a directive with a syntax of its own.
+pub enum Rewrite {
+    /// As it is shown.
+    Plain,
+    /// As one quoted argument.
+    Quoted,
+    /// As several lines, or none.
+    Lines(fn(&Config) -> Vec<Wanted>),
 }
 
 /// The kind of a directive's value, with its default and its field.

@@ -85,10 +85,11 @@ pub fn load(
     // Redis appends the options to the file's text behind a newline, and counts on.
     layers.add("command line", &run.options, lines_before + 2)?;
 
-    let config = layers.finish()?;
+    let mut config = layers.finish()?;
+    config.file = run.file.as_ref().map(|file| here.join(file));
     check_whole(&config)?;
     let warnings = config.warnings();
-    Ok(Startup { config, file: run.file.as_ref().map(|file| here.join(file)), warnings })
+    Ok(Startup { file: config.file.clone(), config, warnings })
 }
 
 #[cold]

@@ -6,6 +6,7 @@
 //! special.rs     directives with a syntax of their own
 //! command_line.rs  redis-server's rules for arguments
 //! load.rs        defaults → file → environment → command line, merged by figment, once at the start
+//! rewrite.rs     CONFIG REWRITE
 //! sample.rs      config/ochre.conf from the table
 //! ```
 //!
@@ -16,6 +17,7 @@
 pub mod command_line;
 pub mod directive;
 pub mod load;
+pub mod rewrite;
 pub mod sample;
 mod special;
 pub mod table;
@@ -139,6 +141,58 @@ choices! {
 }
 
 choices! {
+    /// Which init system to speak with.
+    Supervised {
+        /// Stop until it lets us go on.
+        Upstart = "upstart",
+        /// Send messages.
+        Systemd = "systemd",
+        /// Whichever shows itself in the environment.
+        Auto = "auto",
+        /// None.
+        No = "no",
+    }
+}
+
+choices! {
+    /// What becomes of the kernel's score of the process.
+    OomScore {
+        /// It stays.
+        No = "no",
+        /// Another name of the next.
+        Yes = "yes",
+        /// Values are added to it.
+        Relative = "relative",
+        /// Values replace it.
+        Absolute = "absolute",
+    }
+}
+
+choices! {
+    /// How a message of the log is written.
+    LogFormat {
+        /// As Redis does.
+        Legacy = "legacy",
+        /// `name=value` pairs.
+        Logfmt = "logfmt",
+        /// JSON objects.
+        Json = "json",
+    }
+}
+
+choices! {
+    /// How its time is written.
+    LogTimes {
+        /// As Redis does.
+        Legacy = "legacy",
+        /// ISO 8601.
+        Iso8601 = "iso8601",
+        /// Unix time.
+        Milliseconds = "milliseconds",
+    }
+}
+
+choices! {
     /// Who may use a dangerous command or setting.
     Protection {
         /// Nobody.
@@ -241,6 +295,10 @@ pub struct Config {
     pub io_threads: u16,
     pub unix_socket: Text,
     pub unix_socket_perm: u32,
+    /// 0 means none.
+    pub socket_mark_id: u32,
+    pub accepts_per_cycle: u32,
+    pub tls_accepts_per_cycle: u32,
 
     // TLS.
     pub tls_port: u16,
@@ -264,8 +322,24 @@ pub struct Config {
     pub databases: u32,
     pub daemonize: bool,
     pub pidfile: Text,
+    pub supervised: Supervised,
+    pub always_show_logo: bool,
+    pub set_proc_title: bool,
+    pub proc_title_template: Text,
+    /// The file that it comes from, absolute; none if it was all arguments and environment. Not a directive.
+    pub file: Option<std::path::PathBuf>,
     pub log_level: LogLevel,
     pub log_file: Text,
+    pub log_format: LogFormat,
+    pub log_times: LogTimes,
+    pub syslog_enabled: bool,
+    pub syslog_ident: Text,
+    /// As the system's logger numbers it.
+    pub syslog_facility: u8,
+    pub crash_log_enabled: bool,
+    pub use_exit_on_panic: bool,
+    /// Milliseconds; 0 means off.
+    pub watchdog_period: u32,
     /// Times a second, within 1 and 500.
     pub hz: u16,
     pub dynamic_hz: bool,
@@ -345,7 +419,12 @@ pub struct Config {
     pub latency_tracking: bool,
     pub latency_percentiles: Vec<f64>,
     pub notify_keyspace_events: NotifyFlags,
+    pub oom_score_adj: OomScore,
     pub oom_score_adj_values: [i64; 3],
+    pub disable_thp: bool,
+    pub server_cpulist: Text,
+    pub bio_cpulist: Text,
+    pub bgsave_cpulist: Text,
 
     /// Values of directives that are only known, where they differ from the default; by canonical name.
     kept: BTreeMap<&'static str, Setting>,
@@ -389,6 +468,9 @@ impl Config {
             io_threads: 0,
             unix_socket: Text::default(),
             unix_socket_perm: 0,
+            socket_mark_id: 0,
+            accepts_per_cycle: 0,
+            tls_accepts_per_cycle: 0,
             tls_port: 0,
             tls_cert_file: Text::default(),
             tls_key_file: Text::default(),
@@ -407,8 +489,21 @@ impl Config {
             databases: 0,
             daemonize: false,
             pidfile: Text::default(),
+            supervised: Supervised::No,
+            always_show_logo: false,
+            set_proc_title: false,
+            proc_title_template: Text::default(),
+            file: None,
             log_level: LogLevel::Notice,
             log_file: Text::default(),
+            log_format: LogFormat::Legacy,
+            log_times: LogTimes::Legacy,
+            syslog_enabled: false,
+            syslog_ident: Text::default(),
+            syslog_facility: 0,
+            crash_log_enabled: false,
+            use_exit_on_panic: false,
+            watchdog_period: 0,
             hz: 0,
             dynamic_hz: false,
             requirepass: Secret::default(),
@@ -461,7 +556,12 @@ impl Config {
             latency_tracking: false,
             latency_percentiles: vec![50.0, 99.0, 99.9],
             notify_keyspace_events: NotifyFlags::default(),
+            oom_score_adj: OomScore::No,
             oom_score_adj_values: [0, 200, 800],
+            disable_thp: false,
+            server_cpulist: Text::default(),
+            bio_cpulist: Text::default(),
+            bgsave_cpulist: Text::default(),
             kept: BTreeMap::new(),
         }
     }

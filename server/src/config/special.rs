@@ -3,9 +3,11 @@
 //! Each has a pair of functions that the table names: `set_…` checks all arguments and then changes its field, or
 //! changes nothing and says why in Redis's words; `get_…` prints the field as `CONFIG GET` shows it.
 
+use common::config::syntax::push_quoted;
 use common::number::{parse_f64, parse_memory};
 
 use super::Config;
+use super::rewrite::{Wanted, print_memory};
 
 /// Addresses that `bind` takes, at most.
 const BIND_ADDRESSES_MAX: usize = 16;
@@ -100,6 +102,15 @@ pub(super) fn get_save(config: &Config) -> Vec<u8> {
     points.join(" ").into_bytes()
 }
 
+/// One line for each save point, or one that says there is none.
+pub(super) fn save_lines(config: &Config) -> Vec<Wanted> {
+    let line = |line: String| Wanted { line: line.into_bytes(), needed: true };
+    if config.save.is_empty() {
+        return vec![line("save \"\"".to_owned())];
+    }
+    config.save.iter().map(|point| line(format!("save {} {}", point.seconds, point.changes))).collect()
+}
+
 /// `client-output-buffer-limit <class> <hard> <soft> <seconds> ...`: changes the classes that are named.
 pub(super) fn set_output_limits(config: &mut Config, args: &[Vec<u8>]) -> Result<(), String> {
     let (groups, []) = args.as_chunks::<4>() else {
@@ -141,6 +152,19 @@ pub(super) fn get_output_limits(config: &Config) -> Vec<u8> {
     texts.join(" ").into_bytes()
 }
 
+/// A line for each class.
+pub(super) fn output_limit_lines(config: &Config) -> Vec<Wanted> {
+    let defaults = default_output_limits();
+    let classes = ["normal", "replica", "pubsub"].iter().zip(config.output_limits.iter().zip(defaults));
+    let line = |(name, (limit, default)): (&&str, (&OutputLimit, OutputLimit))| {
+        let amount = |bytes: u64| print_memory(i128::from(bytes));
+        let (hard, soft) = (amount(limit.hard_bytes), amount(limit.soft_bytes));
+        let line = format!("client-output-buffer-limit {name} {hard} {soft} {}", limit.soft_seconds);
+        Wanted { line: line.into_bytes(), needed: *limit != default }
+    };
+    classes.map(line).collect()
+}
+
 /// `bind <address> ...`: a leading `-` makes an address optional, a single empty argument means no TCP at all.
 pub(super) fn set_bind(config: &mut Config, args: &[Vec<u8>]) -> Result<(), String> {
     if args.len() > BIND_ADDRESSES_MAX {
@@ -173,6 +197,13 @@ pub(super) fn get_dir(config: &Config) -> Vec<u8> {
     config.dir.as_bytes().to_vec()
 }
 
+/// Always written: what the server was started in need not be where it starts next.
+pub(super) fn dir_lines(config: &Config) -> Vec<Wanted> {
+    let mut line = b"dir ".to_vec();
+    push_quoted(&mut line, config.dir.as_bytes());
+    vec![Wanted { line, needed: true }]
+}
+
 /// `replicaof <host> <port>` or `replicaof no one`.
 pub(super) fn set_replicaof(config: &mut Config, args: &[Vec<u8>]) -> Result<(), String> {
     let [host, port] = args else { return Err("wrong number of arguments".to_owned()) };
@@ -187,6 +218,12 @@ pub(super) fn set_replicaof(config: &mut Config, args: &[Vec<u8>]) -> Result<(),
 
 pub(super) fn get_replicaof(config: &Config) -> Vec<u8> {
     config.replicaof.as_ref().map(|(host, port)| format!("{host} {port}").into_bytes()).unwrap_or_default()
+}
+
+/// A master has no such line.
+pub(super) fn replicaof_lines(config: &Config) -> Vec<Wanted> {
+    let line = |(host, port): &(String, u16)| format!("replicaof {host} {port}").into_bytes();
+    config.replicaof.iter().map(|master| Wanted { line: line(master), needed: true }).collect()
 }
 
 /// `oom-score-adj-values <master> <replica> <background child>`.

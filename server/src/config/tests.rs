@@ -6,7 +6,19 @@ use super::*;
 const REDIS: &str = include_str!("testdata/redis-7.0.15.txt");
 
 /// Directives that Redis 7.0 does not show, hidden ones apart.
-const OURS: &[&str] = &["snapshot-buffer-limit", "dir"];
+const OURS: &[&str] = &[
+    "snapshot-buffer-limit",
+    "dir",
+    "log-format",
+    "log-timestamp-format",
+    "hide-user-data-from-log",
+    "max-new-connections-per-cycle",
+    "max-new-tls-connections-per-cycle",
+    "server-cpulist",
+    "bio-cpulist",
+    "bgsave-cpulist",
+    "aof-rewrite-cpulist",
+];
 
 fn shown(config: &Config, name: &str) -> Option<String> {
     config.get(&[name.as_bytes()]).first().map(|(_, value)| String::from_utf8_lossy(value).into_owned())

@@ -2,6 +2,7 @@
 
 use super::doc;
 use crate::config::SetBy;
+use crate::config::rewrite::rewrite_file;
 use crate::context::Cx;
 use crate::server::Ochre;
 use common::command::{
@@ -16,6 +17,7 @@ pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
     sub("get", Arity::AtLeast(3), FLAGS, "2.0.0", "parameter [parameter ...]", "Reads directives.", get),
     sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "5.0.0", "", "Lists the subcommands of CONFIG.", help),
     sub("resetstat", Arity::Exactly(2), FLAGS, "2.0.0", "", "Sets the counters of INFO to zero.", resetstat),
+    sub("rewrite", Arity::Exactly(2), FLAGS, "2.8.0", "", "Brings the configuration file up to date.", rewrite),
     sub("set", Arity::AtLeast(4), FLAGS, "2.0.0", "parameter value [parameter value ...]", "Changes directives, all or none.", set),
 ];
 
@@ -29,7 +31,7 @@ const fn sub(
     run: Handler<Ochre>,
 ) -> Command<Ochre> {
     let tips: &[&str] = match name.as_bytes() {
-        b"set" | b"resetstat" => &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        b"set" | b"resetstat" | b"rewrite" => &["request_policy:all_nodes", "response_policy:all_succeeded"],
         _ => &[],
     };
     let doc = doc("server", since, "O(N) with the number of directives", syntax, summary);
@@ -44,6 +46,8 @@ pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "    Set the configuration <directive> to <value>.",
         "RESETSTAT",
         "    Reset statistics reported by the INFO command.",
+        "REWRITE",
+        "    Rewrite the configuration file.",
         "HELP",
         "    Print this help.",
     ];
@@ -78,6 +82,24 @@ fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.server.apply(change).map_err(|e| error(e.to_string()))?;
     cx.reply.ok();
     Ok(Outcome::Done)
+}
+
+fn rewrite(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    let Some(file) = &cx.server.lifecycle.config_file else {
+        return Err("ERR The server is running without a config file".into());
+    };
+    match rewrite_file(file, &cx.server.config) {
+        Ok(()) => {
+            tracing::warn!("CONFIG REWRITE executed with success.");
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
+        Err(error) => {
+            let reason = crate::log::os_text(&error);
+            tracing::warn!("CONFIG REWRITE failed: {reason}");
+            Err(CommandError::Raw(format!("ERR Rewriting config file: {reason}").into_bytes()))
+        }
+    }
 }
 
 fn resetstat(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {

@@ -34,6 +34,10 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         }
         (b"reload", _) => reload(cx, args),
         (b"panic", 0) => panic!("called by DEBUG PANIC"),
+        (b"segfault", 0) => {
+            crate::sys::raise_signal(crate::sys::SIGSEGV);
+            Ok(Outcome::Done)
+        }
         _ => Err(CommandError::Raw(
             [
                 b"ERR unknown subcommand or wrong number of arguments for '",
@@ -70,6 +74,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    * NOFLUSH: the existing database will not be removed before load, but",
         "      conflicting keys will generate an exception and kill the server.",
         "    * NOSAVE: the database will be loaded from an existing RDB file.",
+        "SEGFAULT",
+        "    Crash the server with sigsegv.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys (and hash-fields) in background ",
         "SLEEP <seconds>",

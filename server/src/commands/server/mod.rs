@@ -10,6 +10,7 @@ use crate::context::Cx;
 use crate::lifecycle::Shutdown;
 use crate::replication::Propagate;
 use crate::server::Ochre;
+use crate::shutdown::shut_down_by_client;
 use common::command::{Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome};
 
 pub use info::{line, render as render_info};
@@ -89,13 +90,9 @@ fn shutdown(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     if abort {
-        return match cx.server.lifecycle.shutdown.take() {
-            Some(_) => {
-                cx.reply.ok();
-                Ok(Outcome::Done)
-            }
-            None => Err("ERR No shutdown in progress.".into()),
-        };
+        cx.server.abort_shutdown()?;
+        cx.reply.ok();
+        return Ok(Outcome::Done);
     }
     if cx.server.scripts.is_busy() && !nosave {
         return Err(
@@ -108,6 +105,5 @@ fn shutdown(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         _ => None,
     };
     cx.propagate = Propagate::Nothing;
-    cx.server.begin_shutdown(wish, cx.slot)?;
-    Ok(Outcome::Done)
+    shut_down_by_client(cx, wish)
 }

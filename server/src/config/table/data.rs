@@ -1,7 +1,7 @@
 //! Memory, eviction, freeing, encodings, and what can be observed.
 
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
-use crate::config::directive::{Apply, Directive, Special};
+use crate::config::directive::{Apply, Directive, Rewrite, Special};
 use crate::config::{EvictionPolicy, special};
 
 pub(super) const MEMORY: &[Directive] = &[
@@ -252,6 +252,7 @@ pub(super) const OBSERVATION: &[Directive] = &[
             set: special::set_percentiles,
             get: special::get_percentiles,
             begin: special::nothing,
+            rewrite: Rewrite::Plain,
         },
         "Percentiles of these histograms that INFO latencystats shows.",
     ),
@@ -263,10 +264,10 @@ pub(super) const OBSERVATION: &[Directive] = &[
             set: special::set_notify,
             get: special::get_notify,
             begin: special::nothing,
+            rewrite: Rewrite::Quoted,
         },
         "Events to publish: K and E choose the channels, the other letters out of g$lshzxetdmnA the events.",
-    )
-    .not_yet(),
+    ),
     Directive::number(
         "tracking-table-max-keys",
         1_000_000,

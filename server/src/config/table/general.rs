@@ -3,13 +3,14 @@
 use common::config::value::Choices;
 
 use super::{INT_MAX, LONG_MAX, field, plain};
-use crate::config::directive::{Apply, ChoiceField, Directive, NumberField, Special};
-use crate::config::{LogLevel, Protection, ShutdownFlags, special};
+use crate::config::directive::{Apply, ChoiceField, Directive, NumberField, Rewrite, Special};
+use crate::config::{
+    LogFormat, LogLevel, LogTimes, OomScore, Protection, ShutdownFlags, Supervised, special,
+};
 
 /// What `hz` is capped to, times a second, both ends included.
 const HZ: std::ops::RangeInclusive<i128> = 1..=500;
 
-const SUPERVISORS: Choices = &[("upstart", 3), ("systemd", 2), ("auto", 1), ("no", 0)];
 const SYSLOG_FACILITIES: Choices = &[
     ("user", 1),
     ("local0", 16),
@@ -21,7 +22,6 @@ const SYSLOG_FACILITIES: Choices = &[
     ("local6", 22),
     ("local7", 23),
 ];
-const OOM_SCORE_MODES: Choices = &[("no", 0), ("yes", 1), ("relative", 1), ("absolute", 2)];
 
 fn title_template_is_known(template: &[u8]) -> Result<(), &'static str> {
     const VARIABLES: [&[u8]; 7] =
@@ -47,9 +47,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .immutable(),
     Directive::choice(
         "supervised",
-        0,
-        SUPERVISORS,
-        None,
+        Supervised::No as u32,
+        Supervised::CHOICES,
+        field!(choice supervised: Supervised),
         "Which init system to tell that the server is ready.",
     )
     .immutable(),
@@ -70,21 +70,46 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     .apply(Apply::LogLevel),
     Directive::text("logfile", "", field!(text log_file), "File to log to; empty means standard output.")
         .immutable(),
-    Directive::yes_no("syslog-enabled", false, None, "Log to the system's logger as well.").immutable(),
-    Directive::text("syslog-ident", "redis", None, "Name to log under there.").immutable(),
-    Directive::choice("syslog-facility", 16, SYSLOG_FACILITIES, None, "Facility to log to there.")
+    Directive::choice(
+        "log-format",
+        LogFormat::Legacy as u32,
+        LogFormat::CHOICES,
+        field!(choice log_format: LogFormat),
+        "How a message is written: legacy (Redis's line), logfmt or json.",
+    )
+    .apply(Apply::LogLevel),
+    Directive::choice(
+        "log-timestamp-format",
+        LogTimes::Legacy as u32,
+        LogTimes::CHOICES,
+        field!(choice log_times: LogTimes),
+        "How its time is written: legacy (Redis's), iso8601 or milliseconds since 1970.",
+    )
+    .apply(Apply::LogLevel),
+    Directive::yes_no(
+        "hide-user-data-from-log",
+        true,
+        None,
+        "Accepted for newer configurations: logs and reports of crashes never show keys, values or arguments.",
+    )
+    .accepted(),
+    Directive::yes_no("syslog-enabled", false, field!(bool syslog_enabled), "Log to the system's logger as well.").immutable(),
+    Directive::text("syslog-ident", "redis", field!(text syslog_ident), "Name to log under there.").immutable(),
+    Directive::choice("syslog-facility", 16, SYSLOG_FACILITIES, Some(ChoiceField { get: |c| u32::from(c.syslog_facility), set: |c, value| c.syslog_facility = value as u8 }), "Facility to log to there.")
         .immutable(),
-    Directive::yes_no("always-show-logo", false, None, "Print a logo at the start even if nobody looks.")
+    Directive::yes_no("always-show-logo", false, field!(bool always_show_logo), "Print a logo at the start even if nobody looks.")
         .immutable(),
-    Directive::yes_no("set-proc-title", true, None, "Show the port and mode in the process list.")
+    Directive::yes_no("set-proc-title", true, field!(bool set_proc_title), "Show the port and mode in the process list.")
         .immutable(),
     Directive::text(
         "proc-title-template",
         "{title} {listen-addr} {server-mode}",
-        None,
-        "What the process list shows.",
+        field!(text proc_title_template),
+        "What the process list shows: {title}, {listen-addr}, {server-mode}, {port}, {tls-port}, {unixsocket} and \
+         {config-file} stand for what they say.",
     )
-    .checked(title_template_is_known),
+    .checked(title_template_is_known)
+    .apply(Apply::ProcTitle),
     Directive::number(
         "databases",
         16,
@@ -134,25 +159,36 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         },
         "What a termination signal does, likewise.",
     ),
-    Directive::yes_no("crash-log-enabled", true, None, "Report crashes in the log."),
+    Directive::yes_no("crash-log-enabled", true, field!(bool crash_log_enabled), "Report crashes in the log.")
+        .apply(Apply::Crash),
     Directive::yes_no("crash-memcheck-enabled", true, None, "Accepted for older configurations.").accepted(),
-    Directive::yes_no("use-exit-on-panic", false, None, "Exit instead of aborting after a crash report.")
-        .hidden(),
+    Directive::yes_no("use-exit-on-panic", false, field!(bool use_exit_on_panic), "Exit instead of aborting after a crash report.")
+        .hidden().apply(Apply::Crash),
     Directive::number(
         "watchdog-period",
         0,
         plain(0, INT_MAX),
-        None,
-        "Report stalls this long, milliseconds.",
+        field!(number watchdog_period),
+        "Report stalls this long, milliseconds, with a stack trace; 0 means never.",
     )
     .hidden(),
     Directive::choice(
         "oom-score-adj",
-        0,
-        OOM_SCORE_MODES,
-        None,
+        OomScore::No as u32,
+        OomScore::CHOICES,
+        Some(ChoiceField {
+            get: |c| c.oom_score_adj as u32,
+            // `relative` is shown under its older name, as Redis does.
+            set: |c, value| {
+                c.oom_score_adj = match OomScore::from_choice(value) {
+                    OomScore::Relative => OomScore::Yes,
+                    other => other,
+                }
+            },
+        }),
         "Tell the kernel whom to kill first when memory runs out: no, relative or absolute.",
-    ),
+    )
+    .apply(Apply::OomScore),
     Directive::special(
         "oom-score-adj-values",
         Special {
@@ -161,17 +197,18 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             set: special::set_oom_values,
             get: special::get_oom_values,
             begin: special::nothing,
+            rewrite: Rewrite::Plain,
         },
-        "Scores for a master, a replica and a background child.",
+        "Scores for a master, a replica and a background child; there are no such children here.",
     )
-    .not_yet(),
-    Directive::yes_no("disable-thp", true, None, "Keep the kernel's huge pages away.").immutable(),
+    .apply(Apply::OomScore),
+    Directive::yes_no("disable-thp", true, field!(bool disable_thp), "Keep the kernel's huge pages away.").immutable(),
     Directive::text("ignore-warnings", "", None, "Warnings of the system check to pass over."),
-    Directive::text("server_cpulist", "", None, "Processors for the main threads.").immutable(),
-    Directive::text("bio_cpulist", "", None, "Processors for background threads.").immutable(),
+    Directive::text("server_cpulist", "", field!(text server_cpulist), "Processors for the main threads, such as 0-3,8 or 0-7:2.").alias("server-cpulist").immutable(),
+    Directive::text("bio_cpulist", "", field!(text bio_cpulist), "Processors for background threads.").alias("bio-cpulist").immutable(),
     Directive::text("aof_rewrite_cpulist", "", None, "Processors for rewriting the append-only file.")
-        .immutable(),
-    Directive::text("bgsave_cpulist", "", None, "Processors for snapshots.").immutable(),
+        .alias("aof-rewrite-cpulist").immutable(),
+    Directive::text("bgsave_cpulist", "", field!(text bgsave_cpulist), "Processors for snapshots.").alias("bgsave-cpulist").immutable(),
 ];
 
 const ACL_CHANNELS: Choices = &[("allchannels", 1), ("resetchannels", 0)];

@@ -3,7 +3,7 @@
 use common::config::value::{Range, Unit};
 
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
-use crate::config::directive::{Apply, Directive, Special};
+use crate::config::directive::{Apply, Directive, Rewrite, Special};
 use crate::config::special;
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -15,6 +15,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             set: special::set_bind,
             get: special::get_bind,
             begin: special::nothing,
+            rewrite: Rewrite::Plain,
         },
         "Addresses to listen on, at most 16. A leading '-' makes one optional: the server starts without it if the \
          machine does not have it. '*' stands for all IPv4 addresses, '::*' for all IPv6 addresses.",
@@ -49,15 +50,14 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(number tcp_keepalive),
         "Probe silent connections after this many seconds, to notice dead peers; 0 means never.",
     )
-    .apply(Apply::ConnectionLimits),
+    .apply(Apply::Accepting),
     Directive::number(
         "timeout",
         0,
         plain(0, INT_MAX),
         field!(number timeout),
         "Close connections that asked nothing for this many seconds; 0 means never.",
-    )
-    .apply(Apply::ConnectionLimits),
+    ),
     Directive::text("unixsocket", "", field!(text unix_socket), "Path of a Unix socket to listen on as well.")
         .immutable(),
     Directive::number(
@@ -73,10 +73,26 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "socket-mark-id",
         0,
         plain(0, u32::MAX as i128),
-        None,
+        field!(number socket_mark_id),
         "Mark for the packets of listening sockets, for firewalls; 0 means none.",
     )
     .immutable(),
+    Directive::number(
+        "max-new-connections-per-cycle",
+        10,
+        plain(1, 1000),
+        field!(number accepts_per_cycle),
+        "Connections that a listener accepts before others have their turn.",
+    )
+    .apply(Apply::Accepting),
+    Directive::number(
+        "max-new-tls-connections-per-cycle",
+        1,
+        plain(1, 1000),
+        field!(number tls_accepts_per_cycle),
+        "Likewise for TLS; the handshakes themselves run on a thread of their own.",
+    )
+    .apply(Apply::Accepting),
     Directive::number(
         "io-threads",
         1,
@@ -113,6 +129,7 @@ pub(super) const LIMITS: &[Directive] = &[
             set: special::set_output_limits,
             get: special::get_output_limits,
             begin: special::nothing,
+            rewrite: Rewrite::Lines(special::output_limit_lines),
         },
         "Cut off clients that do not read their replies: <class> <hard> <soft> <seconds>, once or several times. \
          Classes are normal, replica and pubsub. More waiting bytes than the hard limit cut a client off at once, \

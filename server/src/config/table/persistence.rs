@@ -3,7 +3,7 @@
 use common::config::value::{Choices, Range, Unit};
 
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
-use crate::config::directive::{Apply, Directive, Special};
+use crate::config::directive::{Apply, Directive, Rewrite, Special};
 use crate::config::special;
 
 fn is_base_name(name: &[u8]) -> bool {
@@ -39,6 +39,7 @@ pub(super) const SNAPSHOTS: &[Directive] = &[
             set: special::set_save,
             get: special::get_save,
             begin: special::begin_save,
+            rewrite: Rewrite::Lines(special::save_lines),
         },
         "Save points, <seconds> <changes> each: take a snapshot when so many changes were made and so many seconds \
          have passed since the last. Lines add up; save \"\" drops those before it.",
@@ -51,6 +52,7 @@ pub(super) const SNAPSHOTS: &[Directive] = &[
             set: special::set_dir,
             get: special::get_dir,
             begin: special::nothing,
+            rewrite: Rewrite::Lines(special::dir_lines),
         },
         "Folder of the files; must exist. Relative paths further down start there.",
     )

@@ -3,7 +3,7 @@
 use common::config::value::Choices;
 
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
-use crate::config::directive::{Apply, Directive, NumberField, Special};
+use crate::config::directive::{Apply, Directive, NumberField, Rewrite, Special};
 use crate::config::special;
 
 /// Smallest backlog, bytes: smaller values are raised to it.
@@ -34,6 +34,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             set: special::set_replicaof,
             get: special::get_replicaof,
             begin: special::nothing,
+            rewrite: Rewrite::Lines(special::replicaof_lines),
         },
         "Start as a replica of this master: <host> <port>.",
     )
