@@ -13,7 +13,6 @@ use common::command::{Args, Search};
 use common::net::{Batch, CloseReason, Hint, Home, Link, NetEvent};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use store::{Db, DbIndex, Hash};
 
 /// Requests whose keys are prefetched together: enough to hide the latency of memory, few enough to stay in cache.
@@ -81,8 +80,8 @@ impl Actor {
         if !only_requests {
             server.time.sample(); // after a request the clock has been read already
         }
-        let lasted = Duration::from_nanos(server.time.now_ns() - started);
-        server.stats.note_turn(lasted);
+        let lasted_ns = server.time.now_ns() - started;
+        server.stats.note_turn(lasted_ns);
         self.hand_over();
     }
 
@@ -108,6 +107,9 @@ impl Actor {
             self.attend(slot);
         }
         self.attention = attention;
+        if self.server().config.max_memory_clients != 0 {
+            self.server().evict_clients();
+        }
         self.homes.iter().for_each(|home| home.kick());
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Apply, Change, SetError};
 use crate::server::Server;
-use common::net::{Accepting, NetLimits};
+use common::net::{Accepting, Home, NetLimits, TrafficCounts};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -20,12 +20,21 @@ pub enum Wiring {
 pub struct Outside {
     /// Limits that connection tasks read.
     pub limits: Option<Arc<NetLimits>>,
+    /// The threads that connections live on.
+    pub homes: Vec<Arc<Home>>,
     /// The way to the listeners.
     pub wiring: Option<UnboundedSender<Wiring>>,
     /// How listeners treat new connections.
     pub accepting: Option<Arc<Accepting>>,
     /// The log's filter.
     pub log: Option<crate::log::Level>,
+}
+
+impl Outside {
+    /// What all connections read and wrote since the start.
+    pub fn traffic(&self) -> TrafficCounts {
+        self.homes.iter().map(|home| home.traffic().counts()).sum()
+    }
 }
 
 impl Server {
@@ -53,7 +62,8 @@ impl Server {
 
     fn bring_about(&mut self, apply: Apply, before: &crate::config::Config) -> Result<(), String> {
         match apply {
-            Apply::Nothing | Apply::Hz | Apply::GoodReplicas | Apply::MaxMemory => {}
+            Apply::Nothing | Apply::Hz | Apply::GoodReplicas => {}
+            Apply::MaxMemory => self.apply_memory_limit(before),
             Apply::ConnectionLimits => self.push_limits(),
             Apply::OutputLimits => {
                 for slot in self.clients.slots() {
@@ -99,6 +109,21 @@ impl Server {
             Apply::Tls => {}
         }
         Ok(())
+    }
+
+    /// Follows a new limit or policy; what is too much goes between turns.
+    fn apply_memory_limit(&mut self, before: &crate::config::Config) {
+        self.access.configure(&self.config);
+        self.renew_access();
+        let (limit, used) = (self.config.max_memory, crate::memory::used_bytes());
+        if limit != before.max_memory && limit > 0 && used > limit {
+            tracing::warn!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory usage \
+                 ({used}). This will result in key eviction and/or the inability to accept new write commands depending \
+                 on the maxmemory-policy."
+            );
+        }
+        self.eviction.goes_on = limit > 0 && used > limit;
     }
 
     /// Tells connection tasks their limits.

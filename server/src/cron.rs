@@ -18,9 +18,17 @@ pub const EXPIRE_PAUSE_NS: u64 = 2_000_000;
 pub fn tick(server: &mut Server) -> bool {
     server.time.follow_wall();
     let now_ms = server.time.now_ms();
-    let (commands, access) = (server.stats.total_commands, server.time.access_clock());
+    let commands = server.stats.total_commands;
     server.stats.rate.sample(now_ms, commands);
-    server.keyspace.set_new_access(access);
+    let traffic = server.outside.traffic();
+    let bytes = [traffic.input, traffic.output, traffic.replica_output];
+    for (rate, bytes) in server.stats.byte_rates.iter_mut().zip(bytes) {
+        rate.sample(now_ms, bytes);
+    }
+    server.renew_access();
+    if server.config.max_memory > 0 {
+        crate::memory::refresh(); // what other threads freed
+    }
     let more = expire_cycle(server);
     check_clients(server, now_ms);
     crate::persistence::tick(server);
@@ -36,6 +44,12 @@ pub fn expire_cycle(server: &mut Server) -> bool {
         return false;
     }
     let started = Instant::now();
+    let more = expire_for(server, started);
+    server.stats.expire_cycle_ns += started.elapsed().as_nanos() as u64;
+    more
+}
+
+fn expire_for(server: &mut Server, started: Instant) -> bool {
     let now_ms = server.time.now_ms();
     for index in 0..server.keyspace.count() {
         let db = DbIndex(index);

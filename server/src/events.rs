@@ -13,6 +13,7 @@ const GENERIC: u16 = 1 << 2;
 const STRING: u16 = 1 << 3;
 const LIST: u16 = 1 << 4;
 const EXPIRED: u16 = 1 << 8;
+const EVICTED: u16 = 1 << 9;
 
 const NEW: u16 = 1 << 14;
 
@@ -26,6 +27,7 @@ impl Event {
     pub const EXPIRE: Self = event(GENERIC, "expire");
     pub const PERSIST: Self = event(GENERIC, "persist");
     pub const EXPIRED: Self = event(EXPIRED, "expired");
+    pub const EVICTED: Self = event(EVICTED, "evicted");
     pub const NEW: Self = event(NEW, "new");
     pub const SET: Self = event(STRING, "set");
     pub const APPEND: Self = event(STRING, "append");

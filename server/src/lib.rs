@@ -12,6 +12,7 @@ pub mod crash;
 pub mod cron;
 pub mod dispatch;
 pub mod events;
+pub mod eviction;
 pub mod lazyfree;
 pub mod lifecycle;
 pub mod log;

@@ -174,38 +174,57 @@ impl MainLoop {
         }
         let server = self.actor.server();
         let now = server.time.now_ns();
-        let mut acted = false;
-        if server.blocked.next_deadline().is_some_and(|at| at <= server.time.now_ms()) {
+        let wakes = server.blocked.next_deadline().is_some_and(|at| at <= server.time.now_ms());
+        let ticks = now >= self.tick_at;
+        let expires = !ticks && self.expire_at.is_some_and(|at| at <= now);
+        if !wakes && !ticks && !expires {
+            return;
+        }
+        server.time.sample();
+        let started = server.time.now_ns();
+        if wakes {
             wake_overdue(server);
-            acted = true;
         }
-        if self.expire_at.is_some_and(|at| at <= now) && now < self.tick_at {
-            let more = cron::expire_cycle(server);
-            self.expire_at = more.then(|| monotonic_ns() + cron::EXPIRE_PAUSE_NS);
-            acted = true;
-        }
-        if now >= self.tick_at {
-            let more = cron::tick(server);
+        if ticks || expires {
+            let more = if ticks { cron::tick(server) } else { cron::expire_cycle(server) };
             let now = monotonic_ns();
             self.expire_at = more.then(|| now + cron::EXPIRE_PAUSE_NS);
-            self.tick_at = now + 1_000_000_000 / u64::from(server.config.hz.max(1));
-            acted = true;
+            if ticks {
+                self.tick_at = now + 1_000_000_000 / u64::from(server.config.hz.max(1));
+            }
         }
-        if acted {
-            self.actor.finish_turn();
-        }
+        self.end_step(started);
     }
 
-    /// Gives snapshots and loading a slice of time; true when they could go on at once.
+    /// Gives eviction, snapshots and loading a slice of time; true when they could go on at once.
     fn background_work(&mut self) -> bool {
         let server = self.actor.server();
-        if !server.persistence.is_working() && !server.keyspace.needs_restamp() {
+        let saves = server.persistence.is_working() || server.keyspace.needs_restamp();
+        if !saves && !server.eviction.goes_on {
             return false;
         }
         server.time.sample();
-        let more = crate::persistence::advance(server);
-        self.actor.finish_turn();
+        let started = server.time.now_ns();
+        let mut more = false;
+        if server.eviction.goes_on {
+            server.eviction.goes_on = false;
+            server.make_room();
+            more |= server.eviction.goes_on;
+        }
+        if saves {
+            more |= crate::persistence::advance(server);
+        }
+        self.end_step(started);
         more
+    }
+
+    /// Ends a step that began at `started`, nanoseconds on the monotonic clock.
+    fn end_step(&mut self, started: u64) {
+        let server = self.actor.server();
+        server.time.sample();
+        let lasted_ns = server.time.now_ns() - started;
+        server.stats.note_step(lasted_ns);
+        self.actor.finish_turn();
     }
 
     fn exit_code(&mut self) -> Option<i32> {

@@ -60,6 +60,7 @@ async fn serve(start: Start) -> i32 {
     let mut listeners = Listeners::new(hub, accepting.clone());
     let mut server = Box::new(new_server(start));
     let (wiring, wishes) = unbounded_channel();
+    server.outside.homes.clone_from(&homes);
     server.outside.limits = Some(limits);
     server.outside.accepting = Some(accepting);
     server.outside.wiring = Some(wiring);
@@ -105,6 +106,7 @@ fn new_server(start: Start) -> Server {
     let table = Box::leak(Box::new(command_table()));
     let mut server = Server::new(start.config, table, [word(low), word(high)]);
     server.lifecycle.config_file = server.config.file.clone();
+    server.lifecycle.startup_bytes = crate::memory::used_bytes();
     server.lifecycle.supervisor = start.supervisor;
     server.lifecycle.ports = (server.config.port, server.config.tls_port);
     server.outside = Outside { log: Some(start.log), ..Outside::default() };

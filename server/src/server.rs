@@ -7,6 +7,7 @@ use crate::apply::Outside;
 use crate::blocked::Blocked;
 use crate::config::{Config, NotifyFlags};
 use crate::events::Event;
+use crate::eviction::{Access, Eviction};
 use crate::lifecycle::Lifecycle;
 use crate::persistence::Persistence;
 use crate::replication::Replication;
@@ -92,6 +93,12 @@ pub struct Server {
     pub outside: Outside,
     /// Where helpers of the actor (writers, loaders) leave their results.
     pub internal: Mailbox<Internal>,
+    /// The key whose change is announced next is new: making it is no use of it.
+    made_key: bool,
+    /// What counts as a use of a key.
+    pub access: Access,
+    /// Making room at `maxmemory`.
+    pub eviction: Eviction,
     /// Values to free elsewhere.
     pub garbage: crate::lazyfree::LazyFree,
 }
@@ -119,8 +126,25 @@ impl Server {
             outside: Outside::default(),
             internal: Mailbox::default(),
             garbage: crate::lazyfree::LazyFree::default(),
+            made_key: false,
+            access: Access::new(&config),
+            eviction: Eviction::default(),
             config,
         }
+    }
+
+    /// Sets the counters of INFO to zero (CONFIG RESETSTAT).
+    pub fn reset_stats(&mut self) {
+        self.stats.reset(self.outside.traffic());
+        self.eviction.reset();
+        self.garbage.reset_freed();
+    }
+
+    /// Has the clock of uses follow the time; called several times a second.
+    pub fn renew_access(&mut self) {
+        self.access.set_clock(self.time.now_ms());
+        let (access, renews) = self.access.for_new();
+        self.keyspace.set_new_access(access, renews);
     }
 
     /// Stands in for the real server while that is lent to a script.
@@ -139,8 +163,9 @@ impl Server {
     /// As [`Self::find`], for a command that reads an entry and then changes it: its place, to search but once.
     #[inline]
     pub fn locate(&mut self, db: DbIndex, key: Key<'_>) -> Option<At> {
-        let at = self.keyspace.db(db).locate(key.hash, key.bytes)?;
-        if self.keyspace.db(db).entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
+        let place = self.keyspace.db(db);
+        let at = place.locate(key.hash, key.bytes)?;
+        if place.entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
             self.expire(db, key);
             return None;
         }
@@ -150,9 +175,10 @@ impl Server {
     /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
-        let found = self.keyspace.db(db).locate(key.hash, key.bytes);
+        let place = self.keyspace.db(db);
+        let found = place.locate(key.hash, key.bytes);
         let alive = found.filter(|at| {
-            let due = self.keyspace.db(db).entry_at(*at).expire();
+            let due = place.entry_at(*at).expire();
             due.is_none_or(|due| due > self.time.now_ms())
         });
         let Some(at) = alive else {
@@ -164,7 +190,9 @@ impl Server {
         };
         self.stats.keyspace_hits += 1;
         let entry = self.keyspace.db(db).entry_at(at);
-        entry.touch(self.time.access_clock());
+        if let Some(access) = self.access.after_read(entry.access()) {
+            entry.touch(access);
+        }
         Some(entry)
     }
 
@@ -212,9 +240,22 @@ impl Server {
     #[inline]
     pub fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, changes: u64) {
         self.dirty += changes;
+        let is_new = std::mem::take(&mut self.made_key);
+        if self.access.counts() && !is_new {
+            self.count_use(db, key);
+        }
         self.watches.touch(&mut self.clients, db, key);
         self.blocked.signal(db, key);
         self.notify(db, key, event);
+    }
+
+    /// Counts a write as a use, for the policies that count.
+    #[cold]
+    fn count_use(&mut self, db: DbIndex, key: &[u8]) {
+        let hash = self.keyspace.hash(key);
+        if let Some(entry) = self.keyspace.db(db).get(hash, key) {
+            entry.touch(self.access.counted(entry.access()));
+        }
     }
 
     /// Publishes a keyspace event if its class is wanted.
@@ -240,6 +281,7 @@ impl Server {
 
     /// Announces a key that did not exist before.
     pub fn notify_new(&mut self, db: DbIndex, key: &[u8]) {
+        self.made_key = true;
         self.notify(db, key, Event::NEW);
     }
 

@@ -160,6 +160,20 @@ impl<X: Extension> Client<X> {
         self.link.as_ref()
     }
 
+    /// Bytes that the client holds: itself, its buffers, unsent output and queued commands.
+    pub fn memory(&self) -> usize {
+        let (queries, spare) = self.link.as_ref().map_or((0, 0), |link| link.query_buffer());
+        let subscriptions =
+            self.channels.iter().chain(&self.patterns).map(|name| size_of::<Bytes>() + name.len());
+        size_of::<Self>()
+            + queries
+            + spare
+            + self.unsent()
+            + self.ext.queued_bytes()
+            + self.name.len()
+            + subscriptions.sum::<usize>()
+    }
+
     /// The line of CLIENT LIST and CLIENT INFO, without line end.
     pub fn describe(&self, now_ms: i64, running: Option<&Reply>) -> String {
         let mut flags = String::new();
@@ -185,13 +199,7 @@ impl<X: Extension> Client<X> {
         let output = running.unwrap_or(&self.output);
         let held = self.link.as_ref().map_or(0, |link| link.unsent());
         let (queries, spare) = self.link.as_ref().map_or((0, 0), |link| link.query_buffer());
-        let memory = size_of::<Self>()
-            + queries
-            + spare
-            + output.len()
-            + held
-            + self.ext.queued_bytes()
-            + self.name.len();
+        let memory = self.memory() + output.len() - self.output.len();
         let (lib, version) =
             self.library.as_deref().map_or((&b""[..], &b""[..]), |(lib, version)| (lib, version));
         let mut line = String::new();

@@ -63,7 +63,7 @@ impl<D: Daemon> Entries<D> {
         entry(
             "ping",
             Arity::AtLeast(1),
-            Flags::FAST.and(Flags::SUBSCRIBED),
+            Flags::FAST.and(Flags::SUBSCRIBED).and(Flags::TELLS_DISK),
             "1.0.0",
             "[message]",
             "Replies PONG or its argument.",

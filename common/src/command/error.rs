@@ -26,6 +26,8 @@ pub enum CommandError {
     NoAuth,
     /// Wrong user or password.
     WrongPass,
+    /// `maxmemory` is reached and nothing can be evicted.
+    OutOfMemory,
     /// Any other text, code included.
     Text(&'static str),
     /// A text that names something of the request, code included.
@@ -69,6 +71,7 @@ impl CommandError {
             Self::Overflow => "ERR increment or decrement would overflow",
             Self::BadDbIndex => "ERR DB index is out of range",
             Self::NoAuth => "NOAUTH Authentication required.",
+            Self::OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             Self::WrongPass => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::Text(text) => text,
             Self::Arity(_) | Self::Message(_) | Self::Raw(_) => "",

@@ -128,6 +128,10 @@ impl Flags {
     pub const SCRIPT_RUNNER: Self = Self(1 << 25);
     /// DEBUG and MODULE: may be limited to this machine by configuration. Not shown.
     pub const PROTECTED: Self = Self(1 << 27);
+    /// EXEC: runs what was queued, and is judged by that. Not shown.
+    pub const RUNS_QUEUED: Self = Self(1 << 28);
+    /// PING: refused as writes are when the disk fails, so that probes notice. Not shown.
+    pub const TELLS_DISK: Self = Self(1 << 29);
     /// Served to a RESP2 client in subscribe mode. Not shown.
     pub const SUBSCRIBED: Self = Self(1 << 26);
 

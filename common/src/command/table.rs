@@ -96,16 +96,23 @@ impl<D: Daemon> Table<D> {
     /// # Errors
     /// Redis's texts for an unknown command or subcommand and for a wrong number of arguments.
     pub fn resolve(&self, args: &Args<'_>) -> Result<CommandId, CommandError> {
-        let Some(id) = self.find(args.get(0)) else { return Err(unknown_command(args)) };
-        let id = if self.entries[id.index()].subcommands.is_empty() || args.count() < 2 {
-            id
-        } else {
-            self.subcommand(id, args.get(1)).ok_or_else(|| unknown_subcommand(args))?
-        };
+        let id = self.named(args)?;
         if !self.command(id).arity.accepts(args.count()) {
             return Err(CommandError::Arity(self.full_name(id).to_owned().into()));
         }
         Ok(id)
+    }
+
+    /// As [`Self::resolve`], whatever the number of words.
+    ///
+    /// # Errors
+    /// Redis's texts for an unknown command or subcommand.
+    pub fn named(&self, args: &Args<'_>) -> Result<CommandId, CommandError> {
+        let Some(id) = self.find(args.get(0)) else { return Err(unknown_command(args)) };
+        if self.entries[id.index()].subcommands.is_empty() || args.count() < 2 {
+            return Ok(id);
+        }
+        self.subcommand(id, args.get(1)).ok_or_else(|| unknown_subcommand(args))
     }
 
     /// The command that a hint names by index + 1; 0 names none.
@@ -116,8 +123,7 @@ impl<D: Daemon> Table<D> {
 
     /// Whether the command runs scripts, or queued ones that may (EXEC).
     pub fn is_special(&self, id: CommandId) -> bool {
-        let command = self.command(id);
-        command.flags.has(Flags::SCRIPT_RUNNER) || command.name == "exec"
+        self.command(id).flags.any(Flags::SCRIPT_RUNNER.and(Flags::RUNS_QUEUED))
     }
 
     /// The entry behind an id.

@@ -115,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.link.written(n);
+            self.link.note_write(n);
             self.advance(n);
             self.needs_flush = true;
         }
@@ -154,7 +155,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let batch = self.current.take().expect("it was just put there");
             self.local.home.recycle(batch);
         }
-        Poll::Ready(Ok(ready!(read)? > 0))
+        let bytes = ready!(read)?;
+        self.local.home.traffic().note_read(bytes);
+        Poll::Ready(Ok(bytes > 0))
     }
 
     fn parse(&mut self) {

@@ -1,6 +1,7 @@
 //! The way to a connection: output, the finished batch and the facts of its session.
 
 use super::Batch;
+use super::Traffic;
 use super::duplex::Writer;
 use crate::clients::Slot;
 use crate::resp::Segment;
@@ -87,6 +88,8 @@ pub struct Link {
     parked: AtomicBool,
     /// The actor waits for the output to be written: it has more.
     drain_awaited: AtomicBool,
+    /// The peer is a replica: what it gets is counted apart.
+    to_replica: AtomicBool,
     peer: Peer,
     home: Arc<Home>,
 }
@@ -103,6 +106,7 @@ impl Link {
             query: Default::default(),
             parked: AtomicBool::new(false),
             drain_awaited: AtomicBool::new(false),
+            to_replica: AtomicBool::new(false),
             peer,
             home,
         }
@@ -151,6 +155,15 @@ impl Link {
     /// Whether the client waits in a blocking command.
     pub fn set_parked(&self, parked: bool) {
         self.parked.store(parked, Ordering::Relaxed);
+    }
+
+    /// The peer turned out to be a replica.
+    pub fn set_to_replica(&self) {
+        self.to_replica.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_write(&self, bytes: usize) {
+        self.home.traffic.note_write(bytes, self.to_replica.load(Ordering::Relaxed));
     }
 
     /// Asks for [`super::NetEvent::Drained`] once all output is written. True when there is none left to write, so
@@ -208,7 +221,11 @@ impl Link {
     fn write_now(&self, bytes: &[u8]) -> usize {
         let inner = self.lock();
         match &inner.writer {
-            Some(writer) if !bytes.is_empty() => writer.write_now(bytes),
+            Some(writer) if !bytes.is_empty() => {
+                let written = writer.write_now(bytes);
+                self.note_write(written);
+                written
+            }
             _ => 0,
         }
     }
@@ -309,6 +326,7 @@ pub struct Home {
     /// Batches to be used again by any connection of the thread.
     #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
     pool: Mutex<Vec<Box<Batch>>>,
+    traffic: Traffic,
 }
 
 /// Batches kept per thread for connections that wake up.
@@ -323,6 +341,11 @@ impl Home {
     /// Another thread, which runs [`Self::dispatch`].
     pub fn remote() -> Self {
         Self { remote: true, ..Self::default() }
+    }
+
+    /// What the thread's connections read and wrote.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// An empty batch with room for one read.

@@ -11,6 +11,7 @@ mod listen;
 mod mailbox;
 mod threads;
 mod tls;
+mod traffic;
 
 pub use connection::Connection;
 pub use link::{Close, Home, Link, Peer, Session};
@@ -18,6 +19,7 @@ pub use listen::{Accepting, BindError, BindOptions, Listener, Socket, bind_tcp, 
 pub use mailbox::Mailbox;
 pub use threads::{Hub, Local, NetLimits};
 pub use tls::{Handshakes, Tls, TlsError, TlsFiles};
+pub use traffic::{Traffic, TrafficCounts};
 
 use crate::clients::Slot;
 use crate::resp::{ProtocolError, Requests};

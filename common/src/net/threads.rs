@@ -103,13 +103,13 @@ impl Hub {
         Ok(Self { places, mailbox })
     }
 
-    /// Wake-up points of the I/O threads, which the actor kicks after each turn; empty when there are none.
+    /// All threads that connections live on; the actor kicks them after each turn.
     pub fn homes(&self) -> Vec<Arc<Home>> {
         let home = |place: &Place| match place {
-            Place::Local(_) => None,
-            Place::Thread { home, .. } => Some(home.clone()),
+            Place::Local(local) => local.home.clone(),
+            Place::Thread { home, .. } => home.clone(),
         };
-        self.places.iter().filter_map(home).collect()
+        self.places.iter().map(home).collect()
     }
 
     /// Gives an accepted socket to the thread with the fewest connections.

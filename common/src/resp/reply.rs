@@ -226,13 +226,7 @@ impl Reply {
     /// A bulk string.
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.tail.reserve(bytes.len() + 16);
-        // Two digits are by far the most common length: one copy instead of formatting a number.
-        if let 10..=99 = bytes.len() {
-            let (tens, ones) = (bytes.len() as u8 / 10, bytes.len() as u8 % 10);
-            self.raw(&[b'$', b'0' + tens, b'0' + ones, b'\r', b'\n']);
-        } else {
-            self.header(b'$', bytes.len() as i64);
-        }
+        self.header(b'$', bytes.len() as i64);
         self.raw(bytes);
         self.crlf();
     }
@@ -339,11 +333,17 @@ impl Reply {
         self.segments.push(Segment::Own(std::mem::take(&mut self.tail)));
     }
 
+    #[inline]
     fn header(&mut self, kind: u8, value: i64) {
-        if (0..10).contains(&value) {
-            self.raw(&[kind, b'0' + value as u8, b'\r', b'\n']);
-            return;
+        // One or two digits are by far the most common: copies of a fixed size instead of formatting a number.
+        match value {
+            0..=9 => self.raw(&[kind, b'0' + value as u8, b'\r', b'\n']),
+            10..=99 => self.raw(&[kind, b'0' + value as u8 / 10, b'0' + value as u8 % 10, b'\r', b'\n']),
+            _ => self.long_header(kind, value),
         }
+    }
+
+    fn long_header(&mut self, kind: u8, value: i64) {
         let mut buffer = itoa::Buffer::new();
         self.tail.push(kind);
         self.raw(buffer.format(value).as_bytes());

@@ -86,8 +86,9 @@ fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult 
     let body = args.next();
     let (keys, rest) = keys_and_args(args)?;
     let sha = sha_of(body);
-    let forbids_writes = compile(cx, &sha, body)?;
-    run(cx, &Script { sha, body, keys, args: rest, read_only: read_only || forbids_writes })
+    let declared = compile(cx, &sha, body)?;
+    admit(cx, declared)?;
+    run(cx, &Script { sha, body, keys, args: rest, read_only: read_only || declared.no_writes })
 }
 
 fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
@@ -95,10 +96,21 @@ fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResu
     let (keys, rest) = keys_and_args(args)?;
     let missing = CommandError::Text("NOSCRIPT No matching script. Please use EVAL.");
     let sha: Sha = name.try_into().map_err(|_| missing.clone())?;
-    // The body is taken out for the time it runs: it is compiled anew if the machine forgot it.
+    // The machine may have forgotten it: it is compiled anew then.
     let body = cx.server.scripts.cache.get(&sha).cloned().ok_or(missing)?;
-    let forbids_writes = compile(cx, &sha, &body)?;
-    run(cx, &Script { sha, body: &body, keys, args: rest, read_only: read_only || forbids_writes })
+    let declared = compile(cx, &sha, &body)?;
+    admit(cx, declared)?;
+    run(cx, &Script { sha, body: &body, keys, args: rest, read_only: read_only || declared.no_writes })
+}
+
+/// A script that declares its needs is refused as a whole when there is no memory; one that declares nothing finds out
+/// with the first command that needs some.
+fn admit(cx: &mut Cx<'_>, declared: Declared) -> Result<(), CommandError> {
+    if declared.needs_memory && cx.server.scripts.lacks_memory {
+        return Err(CommandError::OutOfMemory);
+    }
+    cx.server.scripts.lacks_memory &= !declared.allow_oom;
+    Ok(())
 }
 
 fn run(cx: &mut Cx<'_>, script: &Script<'_>) -> CommandResult {
@@ -123,21 +135,30 @@ fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<Split<'b>, CommandError> {
     Ok((keys.to_vec(), rest.to_vec()))
 }
 
-/// Compiles a script and caches its body; whether its shebang forbids writes.
-fn compile(cx: &mut Cx<'_>, sha: &Sha, body: &[u8]) -> Result<bool, CommandError> {
-    let forbids_writes = shebang(body)?;
+/// What a script's first line says of it.
+#[derive(Clone, Copy, Default)]
+struct Declared {
+    no_writes: bool,
+    allow_oom: bool,
+    /// It declares something, and not that it gets by without memory.
+    needs_memory: bool,
+}
+
+/// Compiles a script and caches its body.
+fn compile(cx: &mut Cx<'_>, sha: &Sha, body: &[u8]) -> Result<Declared, CommandError> {
+    let declared = shebang(body)?;
     cx.host.compile(sha, body).map_err(|text| {
         CommandError::Raw(format!("ERR Error compiling script (new function): {text}").into_bytes())
     })?;
     if !cx.server.scripts.cache.contains_key(sha) {
-        cx.server.scripts.cache.insert(*sha, body.to_vec());
+        cx.server.scripts.cache.insert(*sha, body.into());
     }
-    Ok(forbids_writes)
+    Ok(declared)
 }
 
 /// Reads `#!lua flags=no-writes,…`.
-fn shebang(body: &[u8]) -> Result<bool, CommandError> {
-    let Some(rest) = body.strip_prefix(b"#!") else { return Ok(false) };
+fn shebang(body: &[u8]) -> Result<Declared, CommandError> {
+    let Some(rest) = body.strip_prefix(b"#!") else { return Ok(Declared::default()) };
     let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     if !rest.contains(&b'\n') {
@@ -148,16 +169,17 @@ fn shebang(body: &[u8]) -> Result<bool, CommandError> {
         let engine = line.split_whitespace().next().unwrap_or_default();
         return Err(CommandError::Message(format!("ERR Unexpected engine in script shebang: #!{engine}")));
     }
-    let mut forbids_writes = false;
+    let mut declared = Declared::default();
     for word in words {
         let Some(flags) = word.strip_prefix("flags=") else {
             return Err(CommandError::Message(format!("ERR Unknown lua shebang option: {word}")));
         };
         for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
             match flag {
-                "no-writes" => forbids_writes = true,
-                // These lift guards that don't exist without maxmemory, stale replicas and cluster mode.
-                "allow-oom" | "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
+                "no-writes" => declared.no_writes = true,
+                "allow-oom" => declared.allow_oom = true,
+                // These lift guards that don't exist without stale replicas and cluster mode.
+                "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
                 _ => {
                     return Err(CommandError::Message(format!(
                         "ERR Unexpected flag in script shebang: {flag}"
@@ -166,7 +188,8 @@ fn shebang(body: &[u8]) -> Result<bool, CommandError> {
             }
         }
     }
-    Ok(forbids_writes)
+    declared.needs_memory = !declared.allow_oom && !declared.no_writes;
+    Ok(declared)
 }
 
 fn load(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {

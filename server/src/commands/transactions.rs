@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     Command {
         name: "exec",
         arity: Arity::Exactly(1),
-        flags: FLAGS.and(Flags::SKIP_SLOWLOG),
+        flags: FLAGS.and(Flags::SKIP_SLOWLOG).and(Flags::RUNS_QUEUED),
         acl: ACL,
         keys: &[],
         tips: &[],

@@ -212,6 +212,32 @@ impl Protection {
 }
 
 choices! {
+    /// What is evicted at `maxmemory`: among keys with an expiry or all, by what.
+    EvictionPolicy {
+        /// Least recently used.
+        VolatileLru = "volatile-lru",
+        /// Least frequently used.
+        VolatileLfu = "volatile-lfu",
+        /// Any.
+        VolatileRandom = "volatile-random",
+        /// The next to expire.
+        VolatileTtl = "volatile-ttl",
+        /// Least recently used.
+        AllkeysLru = "allkeys-lru",
+        /// Least frequently used.
+        AllkeysLfu = "allkeys-lfu",
+        /// Any.
+        AllkeysRandom = "allkeys-random",
+        /// Nothing: commands that need memory fail.
+        Noeviction = "noeviction",
+        /// Least recently modified.
+        VolatileLrm = "volatile-lrm",
+        /// Least recently modified.
+        AllkeysLrm = "allkeys-lrm",
+    }
+}
+
+choices! {
     /// Whether TLS clients must show a certificate.
     TlsAuthClients {
         /// They are not asked.
@@ -376,6 +402,16 @@ pub struct Config {
     pub list_compress_depth: u32,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
+    /// Bytes; 0 means no limit.
+    pub max_memory: u64,
+    /// Bytes, or percent of `max_memory` when negative; 0 means no limit.
+    pub max_memory_clients: i64,
+    pub max_memory_policy: EvictionPolicy,
+    pub max_memory_samples: u32,
+    pub max_memory_eviction_tenacity: u8,
+    pub lfu_log_factor: u32,
+    /// Minutes.
+    pub lfu_decay_time: u32,
     pub lazyfree_lazy_eviction: bool,
     pub lazyfree_lazy_expire: bool,
     pub lazyfree_lazy_server_del: bool,
@@ -507,6 +543,13 @@ impl Config {
             list_compress_depth: 0,
             active_rehashing: false,
             active_expire_effort: 0,
+            max_memory: 0,
+            max_memory_clients: 0,
+            max_memory_policy: EvictionPolicy::Noeviction,
+            max_memory_samples: 0,
+            max_memory_eviction_tenacity: 0,
+            lfu_log_factor: 0,
+            lfu_decay_time: 0,
             lazyfree_lazy_eviction: false,
             lazyfree_lazy_expire: false,
             lazyfree_lazy_server_del: false,

@@ -1,6 +1,7 @@
 //! The guards in front of every command, in the order that clients can observe.
 
 use crate::context::Cx;
+use crate::eviction::Room;
 use crate::server::Ochre;
 use common::command::{Command, CommandError, CommandId, Flags};
 use common::resp::Resp;
@@ -10,6 +11,7 @@ pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -
     protected(cx, command)?;
     authenticated(cx, command)?;
     allowed_in_multi(cx, command)?;
+    memory(cx, command)?;
     disk_is_well(cx, command)?;
     enough_replicas(cx, command)?;
     subscribed_mode(cx, id, command)?;
@@ -49,15 +51,41 @@ fn allowed_in_multi(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Com
     Ok(())
 }
 
+/// Makes room at `maxmemory`; where none is to be had, what may need memory is refused. So is queueing it: a
+/// transaction could grow without end.
+#[inline]
+fn memory(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    if cx.server.config.max_memory == 0 {
+        cx.server.scripts.lacks_memory = false;
+        return Ok(());
+    }
+    refuse_at_limit(cx, command)
+}
+
+fn refuse_at_limit(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+    let lacks_memory = cx.server.make_room() == Room::Lacking;
+    cx.server.scripts.lacks_memory = lacks_memory;
+    if !lacks_memory {
+        return Ok(());
+    }
+    let needs_memory = match &cx.session().multi {
+        None => command.flags.has(Flags::DENYOOM),
+        Some(multi) if command.flags.has(Flags::RUNS_QUEUED) => multi.needs_memory,
+        Some(_) => !command.flags.has(Flags::UNQUEUED),
+    };
+    if needs_memory { Err(CommandError::OutOfMemory) } else { Ok(()) }
+}
+
 /// What a transaction's commands amount to is judged when EXEC comes.
 fn writes(cx: &mut Cx<'_>, command: &Command<Ochre>) -> bool {
     command.flags.has(Flags::WRITE)
-        || command.name == "exec" && cx.session().multi.as_ref().is_some_and(|multi| multi.writes)
+        || command.flags.has(Flags::RUNS_QUEUED)
+            && cx.session().multi.as_ref().is_some_and(|multi| multi.writes)
 }
 
 fn disk_is_well(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     if cx.server.persistence.refuses_writes(&cx.server.config)
-        && (writes(cx, command) || command.name == "ping")
+        && (writes(cx, command) || command.flags.has(Flags::TELLS_DISK))
     {
         return Err("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into());
     }

@@ -11,6 +11,7 @@ pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, ar
     let slot = cx.slot;
     if let Some(client) = cx.server.clients.get_mut(slot) {
         client.last_command = Some(cx.server.table.full_name(id));
+        cx.server.access.is_paused = client.no_touch;
         crate::crash::note(client.id, cx.server.table.full_name(id));
     }
     let outcome = perform(cx, id, command, args);

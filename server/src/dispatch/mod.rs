@@ -52,6 +52,9 @@ fn admit(
     let id = match resolved {
         Ok(id) => id,
         Err(error) => {
+            if let Ok(id) = cx.server.table.named(args) {
+                cx.server.stats.commands[id.index()].rejected += 1; // a known one with too few or too many words
+            }
             fail_transaction(cx);
             return Err(error);
         }
@@ -67,7 +70,7 @@ fn admit(
 /// A refused command breaks the transaction that it was meant for; a refused EXEC says so.
 #[cold]
 fn reject(cx: &mut Cx<'_>, command: &'static Command<Ochre>, error: CommandError) -> CommandError {
-    if command.flags.has(Flags::UNQUEUED) && command.name == "exec" && cx.session().multi.is_some() {
+    if command.flags.has(Flags::RUNS_QUEUED) && cx.session().multi.is_some() {
         let slot = cx.slot;
         cx.session().multi = None;
         crate::watch::unwatch_all(cx.server, slot);

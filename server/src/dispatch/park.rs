@@ -6,7 +6,7 @@ use crate::scripting::ScriptHost;
 use crate::server::{Key, Server};
 use crate::session::{Parked, TimeoutReply, Wait};
 use common::clients::Slot;
-use common::command::Args;
+use common::command::{Args, CommandError};
 use common::net::Batch;
 use std::rc::Rc;
 use store::DbIndex;
@@ -77,15 +77,21 @@ fn release(server: &mut Server, slot: Slot) {
 /// CLIENT UNBLOCK: ends a wait as by its timeout, or with an error.
 pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
     let Some(client) = server.clients.get_mut(slot) else { return false };
-    if client.ext.parked.is_none() {
-        return false;
-    }
-    if with_error {
-        client.output.error(b"UNBLOCKED client unblocked via CLIENT UNBLOCK");
-        release(server, slot);
-    } else {
+    let Some(parked) = client.ext.parked.as_deref() else { return false };
+    if !with_error {
         time_out(server, slot);
+        return true;
     }
+    let args = Args::over(&parked.batch.buf, parked.batch.requests.get(parked.batch.next));
+    if let Ok(id) = server.table.resolve(&args) {
+        let counts = &mut server.stats.commands[id.index()];
+        (counts.calls, counts.failed) = (counts.calls + 1, counts.failed + 1);
+        server.stats.total_commands += 1;
+    }
+    let error = CommandError::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    client.output.error(&error.wire());
+    server.stats.count_error(&error);
+    release(server, slot);
     true
 }
 

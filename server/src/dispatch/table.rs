@@ -30,7 +30,7 @@ pub fn is_script_runner(server: &Server, slot: Slot, args: &Args<'_>) -> bool {
     let Some(multi) = server.clients.get(slot).and_then(|client| client.ext.multi.as_deref()) else {
         return flags.has(Flags::SCRIPT_RUNNER);
     };
-    multi.runs_script && server.table.command(id).name == "exec"
+    multi.runs_script && flags.has(Flags::RUNS_QUEUED)
 }
 
 #[cfg(test)]

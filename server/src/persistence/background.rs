@@ -202,7 +202,6 @@ pub fn advance(server: &mut Server) -> bool {
             break;
         }
     }
-    server.stats.note_turn(started.elapsed());
     server
         .persistence
         .running

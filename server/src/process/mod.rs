@@ -59,9 +59,24 @@ pub fn resident_bytes() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
+/// Memory of the machine in bytes; 0 when the kernel does not tell.
+pub fn system_memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
+}
+
 /// Processor time used by this process: user and system, seconds.
 pub fn cpu_seconds() -> (f64, f64) {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    cpu_seconds_in("/proc/self/stat")
+}
+
+/// Processor time used by this thread: user and system, seconds.
+pub fn thread_cpu_seconds() -> (f64, f64) {
+    cpu_seconds_in("/proc/thread-self/stat")
+}
+
+fn cpu_seconds_in(file: &str) -> (f64, f64) {
+    let stat = std::fs::read_to_string(file).unwrap_or_default();
     // Fields 14 and 15, counted behind the program's name, which may hold anything.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = rustix::param::clock_ticks_per_second() as f64;

@@ -189,6 +189,11 @@ impl Replication {
         replica.lag_bytes(self.offset)
     }
 
+    /// Bytes that the backlog holds.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.backlog.as_ref().map_or(0, |backlog| (backlog.end() - backlog.start()).max(0).cast_unsigned())
+    }
+
     /// Another size for the backlog.
     pub fn resize_backlog(&mut self, bytes: u64) {
         if let Some(backlog) = &mut self.backlog {

@@ -30,6 +30,7 @@ pub fn sync(server: &mut Server, slot: Slot, wish: Option<(&[u8], i64)>) {
     let now_ms = server.time.now_ms();
     if let Some(client) = server.clients.get_mut(slot) {
         client.ext.replica = Some(Box::new(Replica::waiting(wish.is_some(), now_ms)));
+        client.link().inspect(|link| link.set_to_replica());
     }
     server.replication.replicas.push(slot);
     server.replication.open_backlog(server.config.repl_backlog_size);
@@ -104,6 +105,7 @@ fn resume(server: &mut Server, slot: Slot, replica_name: &str, id: &[u8], wanted
     let Some(client) = server.clients.get_mut(slot) else { return false };
     let knows_names = client.ext.handshake.as_deref().is_some_and(|handshake| handshake.psync2);
     client.ext.replica = Some(Box::new(Replica::continuing(cursor, now_ms)));
+    client.link().inspect(|link| link.set_to_replica());
     server.replication.replicas.push(slot);
     let reply = match knows_names {
         true => format!("+CONTINUE {}\r\n", server.replication.id),

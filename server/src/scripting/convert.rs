@@ -57,6 +57,10 @@ fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), Comm
     if host.is_read_only() && command.flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE)) {
         return Err("ERR Write commands are not allowed from read-only scripts.".into());
     }
+    let scripts = &cx.server.scripts;
+    if scripts.lacks_memory && !scripts.wrote && command.flags.has(Flags::DENYOOM) {
+        return Err(CommandError::OutOfMemory);
+    }
     cx.server.scripts.wrote |= command.flags.has(Flags::WRITE);
     crate::dispatch::call_nested(cx, id, command, &args);
     Ok(())

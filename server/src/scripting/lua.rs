@@ -119,6 +119,11 @@ impl Vm {
         self.lua.expire_registry_values();
     }
 
+    /// Memory that Lua holds.
+    pub fn memory_bytes(&self) -> u64 {
+        self.lua.used_memory() as u64
+    }
+
     /// Runs a compiled script. The server must be lent to the host.
     pub fn run(&self, host: &Rc<ScriptHost>, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> Ending {
         let ending = self

@@ -23,6 +23,7 @@ use scoped_tls::scoped_thread_local;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::DbIndex;
 
@@ -46,8 +47,12 @@ pub struct Scripts {
     pub kill: bool,
     /// It has changed the keyspace, so it can't be killed.
     pub wrote: bool,
+    /// There was no room at `maxmemory` when the script began: commands that need memory fail until it has written.
+    pub lacks_memory: bool,
+    /// Memory of the Lua machine after the last script, bytes.
+    pub vm_bytes: u64,
     /// Bodies by digest, for EVALSHA and SCRIPT EXISTS.
-    pub cache: HashMap<Sha, Vec<u8>>,
+    pub cache: HashMap<Sha, Arc<[u8]>>,
 }
 
 impl Scripts {
@@ -217,6 +222,7 @@ impl ScriptHost {
     /// # Errors
     /// What the script raised.
     pub fn run(self: &Rc<Self>, cx: &mut Cx<'_>, script: &Script<'_>) -> Result<(), CommandError> {
+        let vm = self.vm().map_err(CommandError::Message)?;
         let running = &self.running;
         running.active.set(true);
         running.killed.set(false);
@@ -228,11 +234,11 @@ impl ScriptHost {
         running.threshold.set(Duration::from_millis(cx.server.config.busy_reply_threshold));
         cx.server.scripts.begin();
         cx.server.time.freeze();
-        let vm = self.vm().map_err(CommandError::Message)?;
         let ending = self.lend(cx.server, || vm.run(self, &script.sha, &script.keys, &script.args));
         running.active.set(false);
         cx.server.time.thaw();
         cx.server.scripts.end();
+        cx.server.scripts.vm_bytes = vm.memory_bytes();
         match ending {
             lua::Ending::Value(value) => {
                 convert::write(&mut cx.reply, &value, running.resp3.get(), 0);

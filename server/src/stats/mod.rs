@@ -6,7 +6,6 @@ pub use latency::LatencyHistogram;
 
 use common::command::CommandError;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Distinct error codes counted; a script that invents codes must not fill memory. As in Redis.
 const MAX_ERROR_CODES: usize = 128;
@@ -48,7 +47,13 @@ pub struct Stats {
     pub peak_memory: u64,
     /// Commands per second over the last samples.
     pub rate: Rate,
-    /// Longest turn of the actor, microseconds.
+    /// Bytes per second: read, written, written to replicas.
+    pub byte_rates: [Rate; 3],
+    /// What connections had read and written when the counters were last set to zero.
+    pub traffic_before: common::net::TrafficCounts,
+    /// Time spent in the expire cycle, nanoseconds.
+    pub expire_cycle_ns: u64,
+    /// Longest turn of the actor, or step of its background work, microseconds.
     pub longest_turn_us: u64,
     /// Turns taken.
     pub turns: u64,
@@ -94,9 +99,9 @@ impl Stats {
         Self { commands: vec![CommandStats::default(); commands], ..Self::default() }
     }
 
-    /// CONFIG RESETSTAT.
-    pub fn reset(&mut self) {
-        *self = Self::new(self.commands.len());
+    /// CONFIG RESETSTAT; `traffic` is what connections read and wrote so far.
+    pub fn reset(&mut self, traffic: common::net::TrafficCounts) {
+        *self = Self { traffic_before: traffic, ..Self::new(self.commands.len()) };
     }
 
     /// Counts an error reply by its code.
@@ -118,10 +123,16 @@ impl Stats {
         *self.errors.entry(code).or_default() += 1;
     }
 
-    /// Takes note of how long a turn lasted.
+    /// Takes note of a turn that lasted so many nanoseconds.
     #[inline]
-    pub fn note_turn(&mut self, lasted: Duration) {
+    pub fn note_turn(&mut self, lasted_ns: u64) {
         self.turns += 1;
-        self.longest_turn_us = self.longest_turn_us.max(lasted.as_micros() as u64);
+        self.note_step(lasted_ns);
+    }
+
+    /// Takes note of a step between turns, which keeps clients waiting just as long.
+    #[inline]
+    pub fn note_step(&mut self, lasted_ns: u64) {
+        self.longest_turn_us = self.longest_turn_us.max(lasted_ns / 1000);
     }
 }

@@ -45,6 +45,8 @@ pub struct Db {
     stamp: u8,
     /// The access bits that new entries get.
     access: u32,
+    /// Overwriting an entry counts as a use of it.
+    renews: bool,
     snapshot: Option<Box<DbSnapshot>>,
     /// Where the walk for expired keys goes on.
     due_from: u64,
@@ -59,6 +61,7 @@ impl Db {
             expires: 0,
             stamp: 0,
             access: 0,
+            renews: true,
             snapshot: None,
             due_from: 0,
             restamp: Walk::Done,
@@ -82,9 +85,10 @@ impl Db {
         self.expires
     }
 
-    /// The access bits that new entries get from now on (the lower 24).
-    pub fn set_new_access(&mut self, access: u32) {
+    /// The access bits that new entries get from now on (the lower 24), and whether overwritten ones get them too.
+    pub fn set_new_access(&mut self, access: u32, renews: bool) {
         self.access = access;
+        self.renews = renews;
     }
 
     /// Starts to fetch the directory slot of `hash`: the first of three stages for a batch of requests, each to be run
@@ -157,6 +161,38 @@ impl Db {
         self.table.random(random).map(Entry)
     }
 
+    /// Visits some `count` entries that lie together at a place chosen by `random`; fewer when there it is empty.
+    pub fn sample<'a>(&'a self, random: u64, count: usize, mut visit: impl FnMut(Entry<'a>)) {
+        self.table.sample(random, count, SAMPLED_SEGMENTS, |entry| visit(Entry(entry)));
+    }
+
+    /// As [`Self::sample`], among the entries with an expiry: key, access bits and expiry of each.
+    pub fn sample_volatile(&mut self, random: u64, count: usize, mut visit: impl FnMut(&[u8], u32, i64)) {
+        let mut visited = 0;
+        let mut from = random;
+        let mut budget = SAMPLED_VOLATILE;
+        // Twice: from the place to the end, then from the start.
+        for _ in 0..2 {
+            while visited < count && budget > 0 && self.expires > 0 {
+                let went_on = self.table.sample_due(from, &mut budget, |entry| match entry.expire() {
+                    None => NEVER,
+                    Some(at) => {
+                        if visited < count {
+                            visited += 1;
+                            visit(entry.key(), entry.access(), at);
+                        }
+                        tick(at)
+                    }
+                });
+                match went_on {
+                    Some(prefix) => from = prefix << (64 - Hash::PREFIX_BITS),
+                    None => break,
+                }
+            }
+            from = 0;
+        }
+    }
+
     /// Bytes that the table spends beside the entries. O(n / 45).
     pub fn table_bytes(&self) -> usize {
         self.table.overhead_bytes()
@@ -168,18 +204,20 @@ impl Db {
     #[inline]
     pub fn get_mut(&mut self, hash: Hash, key: &[u8]) -> Option<EntryMut<'_>> {
         let at = self.table.find(hash, key)?;
-        self.before_change(at, false);
-        Some(EntryMut { db: self, at })
+        Some(self.entry_at_mut(at))
     }
 
     /// As [`Self::get_mut`], at a place that [`Self::locate`] found.
-    #[inline]
+    #[inline(always)]
     pub fn entry_at_mut(&mut self, at: At) -> EntryMut<'_> {
         self.before_change(at, false);
+        if self.renews {
+            self.table.item(at).set_access(self.access);
+        }
         EntryMut { db: self, at }
     }
 
-    /// Inserts or overwrites. An overwritten entry keeps its access bits, a new one gets those of `set_new_access`.
+    /// Inserts or overwrites. A new entry gets the access bits of `set_new_access`, an overwritten one if that says so.
     #[inline]
     pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {
         let Some(at) = self.table.find(hash, key) else {
@@ -194,7 +232,14 @@ impl Db {
             Expire::None => None,
             Expire::At(ms) => Some(ms),
         };
-        let big = self.table.update(at, |entry| entry.replace(value, expire));
+        let renewed = self.renews.then_some(self.access);
+        let big = self.table.update(at, |entry| {
+            let big = entry.replace(value, expire);
+            if let Some(access) = renewed {
+                entry.set_access(access);
+            }
+            big
+        });
         self.expiry_changed(at, old_expire, expire);
         SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
     }
@@ -354,6 +399,11 @@ impl Db {
         self.restamp == Walk::Done
     }
 }
+
+/// Segments that a sample looks through: they hold some 50 entries each, unless most were deleted.
+const SAMPLED_SEGMENTS: usize = 16;
+/// Budget of a sample of entries with an expiry, as in [`Db::expired`]: some 300 µs where they are rare.
+const SAMPLED_VOLATILE: usize = 8 * 1024;
 
 /// An entry borrowed for a change. Made by [`Db::get_mut`], which has told a running snapshot.
 pub struct EntryMut<'a> {

@@ -77,8 +77,8 @@ impl Keyspace {
     }
 
     /// The access bits that new entries get from now on (the lower 24).
-    pub fn set_new_access(&mut self, access: u32) {
-        self.dbs.iter_mut().for_each(|db| db.set_new_access(access));
+    pub fn set_new_access(&mut self, access: u32, renews: bool) {
+        self.dbs.iter_mut().for_each(|db| db.set_new_access(access, renews));
     }
 
     // --- snapshots ---------------------------------------------------------------------------------------------------
@@ -426,7 +426,7 @@ mod tests {
     fn entries_are_read_and_changed() {
         let mut keyspace = Keyspace::new(2, [5, 6]);
         let hash = keyspace.hash(b"k");
-        keyspace.set_new_access(42);
+        keyspace.set_new_access(42, true);
         let db = keyspace.db_mut(DbIndex(0));
         assert_eq!(db.set(hash, b"k", NewValue::from_bytes(b"10"), Expire::At(9)).replaced, None);
         db.get_mut(hash, b"k").expect("set").set_int(11);

@@ -307,6 +307,41 @@ impl<T: Item> Table<T> {
         self.iter().next()
     }
 
+    /// Visits up to `count` items from a random place on, whose neighbours they are: hashes are random, so neighbours are
+    /// as good a sample as items from all over, and cheaper to look at. Fewer when `segments` segments hold no more.
+    pub fn sample<'a>(
+        &'a self,
+        random: u64,
+        count: usize,
+        segments: usize,
+        mut visit: impl FnMut(Ref<'a, T>),
+    ) {
+        if self.is_empty() {
+            return;
+        }
+        let mut loc = self.directory.locate(Hash(random));
+        let len = self.directory.slot(loc).len();
+        // The hash's low bits choose no segment, so they are still free to choose an item.
+        let mut skip = if len > 0 { random as u16 as usize % len } else { 0 };
+        let mut visited = 0;
+        for _ in 0..segments {
+            for item in self.directory.items(loc).skip(std::mem::take(&mut skip)) {
+                if visited == count {
+                    return;
+                }
+                visited += 1;
+                visit(item);
+            }
+            loc = self.directory.locate(self.directory.next_hash(loc).unwrap_or(Hash(0)));
+        }
+    }
+
+    /// The next segment behind the hash `from` that may hold an item with an expiry: visits its items as
+    /// [`Self::visit_due`] does, and returns likewise.
+    pub fn sample_due(&mut self, from: u64, budget: &mut usize, visit: impl FnMut(&T) -> u32) -> Option<u64> {
+        self.visit_due(Hash(from).prefix(), NEVER, budget, visit)
+    }
+
     // --- expiry ------------------------------------------------------------------------------------------------
 
     /// Notes that the item at `at` expires at `tick` (any coarse clock below `u32::MAX`).

@@ -103,8 +103,7 @@ fn rewrite(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
 }
 
 fn resetstat(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    cx.server.stats.reset();
-    cx.server.garbage.reset_freed();
+    cx.server.reset_stats();
     cx.reply.ok();
     Ok(Outcome::Done)
 }

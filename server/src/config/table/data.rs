@@ -1,54 +1,57 @@
 //! Memory, eviction, freeing, encodings, and what can be observed.
 
-use common::config::value::Choices;
-
 use super::{INT_MAX, LONG_MAX, field, memory, plain};
 use crate::config::directive::{Apply, Directive, Rewrite, Special};
-use crate::config::special;
-
-const EVICTION_POLICIES: Choices = &[
-    ("volatile-lru", 0),
-    ("volatile-lfu", 1),
-    ("volatile-random", 2),
-    ("volatile-ttl", 3),
-    ("allkeys-lru", 4),
-    ("allkeys-lfu", 5),
-    ("allkeys-random", 6),
-    ("noeviction", 7),
-];
+use crate::config::{EvictionPolicy, special};
 
 pub(super) const MEMORY: &[Directive] = &[
     Directive::number(
         "maxmemory",
         0,
         memory(0, u64::MAX as i128),
-        None,
+        field!(number max_memory),
         "Bytes of data to keep at most; 0 means no limit.",
     )
     .apply(Apply::MaxMemory),
     Directive::choice(
         "maxmemory-policy",
-        7,
-        EVICTION_POLICIES,
-        None,
-        "What to evict when the limit is reached.",
-    ),
+        EvictionPolicy::Noeviction as u32,
+        EvictionPolicy::CHOICES,
+        field!(choice max_memory_policy: EvictionPolicy),
+        "What to evict when the limit is reached: keys with an expiry (volatile-) or all, the least recently used (lru), \
+         modified (lrm) or least frequently used (lfu) ones, random ones, or those that expire first (ttl).",
+    )
+    .apply(Apply::MaxMemory),
     Directive::number(
         "maxmemory-samples",
         5,
         plain(1, INT_MAX),
-        None,
+        field!(number max_memory_samples),
         "Keys to compare for each eviction: more is more exact and slower.",
     ),
     Directive::number(
         "maxmemory-eviction-tenacity",
         10,
         plain(0, 100),
-        None,
+        field!(number max_memory_eviction_tenacity),
         "How much latency eviction may cost, from 0 (least) to 100.",
     ),
-    Directive::number("lfu-log-factor", 10, plain(0, INT_MAX), None, "How slowly the counter of uses grows."),
-    Directive::number("lfu-decay-time", 1, plain(0, INT_MAX), None, "Minutes after which it is lowered."),
+    Directive::number(
+        "lfu-log-factor",
+        10,
+        plain(0, INT_MAX),
+        field!(number lfu_log_factor),
+        "How slowly the counter of uses grows.",
+    )
+    .apply(Apply::MaxMemory),
+    Directive::number(
+        "lfu-decay-time",
+        1,
+        plain(0, INT_MAX),
+        field!(number lfu_decay_time),
+        "Minutes after which it is lowered.",
+    )
+    .apply(Apply::MaxMemory),
     Directive::yes_no("activedefrag", false, None, "Move data together when memory is fragmented."),
     Directive::number(
         "active-defrag-ignore-bytes",

@@ -165,7 +165,7 @@ pub(super) const LIMITS: &[Directive] = &[
         "maxmemory-clients",
         0,
         Range { min: -100, max: LONG_MAX, unit: Unit::MemoryOrPercent },
-        None,
+        field!(number max_memory_clients),
         "Bytes, or percent of maxmemory, that all clients' buffers together may take before clients are cut off; 0 \
          means no limit.",
     ),

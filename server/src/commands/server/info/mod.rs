@@ -1,5 +1,8 @@
 //! INFO.
 
+mod memory;
+mod stats;
+
 use crate::context::Cx;
 use crate::server::Server;
 use common::command::{Args, CommandResult, Outcome};
@@ -13,9 +16,9 @@ type Section = fn(&mut Server, &mut String);
 const SECTIONS: &[(&str, bool, Section)] = &[
     ("server", true, server_section),
     ("clients", true, clients_section),
-    ("memory", true, memory_section),
+    ("memory", true, memory::section),
     ("persistence", true, crate::persistence::info),
-    ("stats", true, stats_section),
+    ("stats", true, stats::section),
     ("replication", true, crate::replication::info),
     ("cpu", true, cpu_section),
     ("modules", true, |_, _| {}),
@@ -119,71 +122,15 @@ fn clients_section(server: &mut Server, out: &mut String) {
     line(out, "total_blocking_keys", server.blocked.keys());
 }
 
-fn memory_section(server: &mut Server, out: &mut String) {
-    let used = crate::memory::used_bytes();
-    server.stats.peak_memory = server.stats.peak_memory.max(used);
-    let (rss, peak) = (crate::process::resident_bytes(), server.stats.peak_memory);
-    line(out, "used_memory", used);
-    line(out, "used_memory_human", human(used));
-    line(out, "used_memory_rss", rss);
-    line(out, "used_memory_rss_human", human(rss));
-    line(out, "used_memory_peak", peak);
-    line(out, "used_memory_peak_human", human(peak));
-    line(out, "used_memory_lua", 0);
-    line(out, "maxmemory", 0);
-    line(out, "maxmemory_human", human(0));
-    line(out, "maxmemory_policy", "noeviction");
-    line(out, "mem_fragmentation_ratio", format_args!("{:.2}", rss as f64 / used.max(1) as f64));
-    line(out, "mem_allocator", "jemalloc-5.3.1");
-    line(out, "lazyfree_pending_objects", server.garbage.pending());
-    line(out, "lazyfreed_objects", server.garbage.freed());
-}
-
-/// A number of bytes with a unit, as Redis prints it.
-fn human(bytes: u64) -> String {
-    let (mut value, mut unit) = (bytes as f64, "B");
-    for next in ["K", "M", "G", "T", "P"] {
-        if value < 1024.0 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, next);
-    }
-    if unit == "B" { format!("{bytes}B") } else { format!("{value:.2}{unit}") }
-}
-
-fn stats_section(server: &mut Server, out: &mut String) {
-    let stats = &server.stats;
-    line(out, "total_connections_received", stats.connections);
-    line(out, "total_commands_processed", stats.total_commands);
-    line(out, "instantaneous_ops_per_sec", stats.rate.per_second());
-    line(out, "rejected_connections", stats.rejected_connections);
-    line(out, "sync_full", stats.sync_full);
-    line(out, "sync_partial_ok", stats.sync_partial_ok);
-    line(out, "sync_partial_err", stats.sync_partial_err);
-    line(out, "expired_keys", stats.expired_keys);
-    line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
-    line(out, "evicted_keys", 0);
-    line(out, "keyspace_hits", stats.keyspace_hits);
-    line(out, "keyspace_misses", stats.keyspace_misses);
-    line(out, "pubsub_channels", server.pubsub.channels().count());
-    line(out, "pubsub_patterns", server.pubsub.patterns());
-    line(out, "total_forks", 0);
-    line(out, "total_error_replies", stats.total_error_replies);
-    line(out, "unexpected_error_replies", 0);
-    line(out, "client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
-    line(out, "client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
-    line(out, "acl_access_denied_auth", stats.acl_access_denied_auth);
-    line(out, "total_protocol_errors", stats.protocol_errors);
-    line(out, "actor_turns", stats.turns);
-    line(out, "actor_longest_turn_usec", stats.longest_turn_us);
-}
-
 fn cpu_section(_: &mut Server, out: &mut String) {
     let (user, system) = crate::process::cpu_seconds();
     line(out, "used_cpu_sys", format_args!("{system:.6}"));
     line(out, "used_cpu_user", format_args!("{user:.6}"));
+    let (main_user, main_system) = crate::process::thread_cpu_seconds();
     line(out, "used_cpu_sys_children", "0.000000");
     line(out, "used_cpu_user_children", "0.000000");
+    line(out, "used_cpu_sys_main_thread", format_args!("{main_system:.6}"));
+    line(out, "used_cpu_user_main_thread", format_args!("{main_user:.6}"));
 }
 
 fn commandstats_section(server: &mut Server, out: &mut String) {

@@ -1,0 +1,58 @@
+//! `maxmemory-clients`: the clients that hold most memory go when all together hold too much.
+//!
+//! What clients hold changes outside of the actor too (query buffers, unsent output), so it is added up when it is asked
+//! for: once a turn, and only while a limit is set.
+
+use crate::server::Server;
+use crate::session::Session;
+use common::clients::{Client, ClientClass, Slot};
+
+/// Whether a client may be cut off, and counts.
+fn counts(client: &Client<Session>) -> bool {
+    !client.no_evict && matches!(client.class(), ClientClass::Normal | ClientClass::PubSub)
+}
+
+impl Server {
+    /// Bytes that all clients together may hold; `None` without a limit.
+    fn client_memory_limit(&self) -> Option<u64> {
+        match self.config.max_memory_clients {
+            0 => None,
+            bytes @ 1.. => Some(bytes.cast_unsigned()),
+            // Without `maxmemory` a share of it means nothing.
+            percent if self.config.max_memory > 0 => {
+                Some((u128::from(self.config.max_memory) * u128::from(percent.unsigned_abs()) / 100) as u64)
+            }
+            _ => None,
+        }
+    }
+
+    /// Cuts off the biggest clients until the others are within the limit.
+    pub fn evict_clients(&mut self) {
+        let Some(limit) = self.client_memory_limit() else { return };
+        let mut held: Vec<(usize, Slot)> = self
+            .clients
+            .iter()
+            .filter(|client| counts(client) && !client.is_closing())
+            .map(|client| (client.memory(), client.slot))
+            .collect();
+        let mut total: u64 = held.iter().map(|(bytes, _)| *bytes as u64).sum();
+        if total <= limit {
+            return;
+        }
+        held.sort_unstable();
+        while total > limit
+            && let Some((bytes, slot)) = held.pop()
+        {
+            total -= bytes as u64;
+            let now_ms = self.time.now_ms();
+            if let Some(client) = self.clients.get(slot) {
+                tracing::info!("Evicting client: {}", client.describe(now_ms, None));
+            }
+            self.eviction.evicted_clients += 1;
+            self.clients.close_now(slot);
+            if !self.clients.is_running(slot) {
+                self.free_client(slot);
+            }
+        }
+    }
+}
