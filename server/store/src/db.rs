@@ -179,7 +179,7 @@ impl Db {
         EntryMut { db: self, at }
     }
 
-    /// Inserts or overwrites. An overwritten entry keeps its access bits, a new one gets those of `set_new_access`.
+    /// Inserts or overwrites. Either way the entry gets the access bits of `set_new_access`: a write is a use.
     #[inline]
     pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {
         let Some(at) = self.table.find(hash, key) else {
@@ -195,6 +195,7 @@ impl Db {
             Expire::At(ms) => Some(ms),
         };
         let big = self.table.update(at, |entry| entry.replace(value, expire));
+        self.table.item(at).set_access(self.access);
         self.expiry_changed(at, old_expire, expire);
         SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
     }
