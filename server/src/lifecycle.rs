@@ -31,6 +31,8 @@ pub struct Lifecycle {
     pub config_file: Option<PathBuf>,
     /// The executable.
     pub executable: PathBuf,
+    /// Memory in use before any data came, bytes.
+    pub startup_bytes: u64,
     /// Ports in use: plain and TLS.
     pub ports: (u16, u16),
 }
@@ -46,6 +48,7 @@ impl Lifecycle {
             shutdown: None,
             config_file: None,
             executable: std::env::current_exe().unwrap_or_default(),
+            startup_bytes: 0,
             ports: (0, 0),
         }
     }

@@ -99,6 +99,7 @@ fn new_server(start: Start) -> Server {
     let table = Box::leak(Box::new(command_table()));
     let mut server = Server::new(start.config, table, [word(low), word(high)]);
     server.lifecycle.config_file = start.file;
+    server.lifecycle.startup_bytes = crate::memory::used_bytes();
     server.lifecycle.ports = (server.config.port, server.config.tls_port);
     server.outside = Outside { log: Some(start.log), ..Outside::default() };
     server

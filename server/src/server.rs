@@ -12,7 +12,7 @@ use crate::persistence::Persistence;
 use crate::replication::Replication;
 use crate::scripting::Scripts;
 use crate::session::Session;
-use crate::stats::Stats;
+use crate::stats::{Slow, Stats};
 use crate::time::Time;
 use crate::watch::Watches;
 use common::clients::{Clients, Slot};
@@ -65,6 +65,8 @@ pub struct Server {
     pub table: &'static Table<Ochre>,
     /// Counters for INFO.
     pub stats: Stats,
+    /// What took long.
+    pub slow: Slow,
     /// Who watches which key.
     pub watches: Watches,
     /// Who waits for which key.
@@ -99,11 +101,15 @@ pub struct Server {
 impl Server {
     /// An empty server.
     pub fn new(config: Config, table: &'static Table<Ochre>, seed: [u64; 2]) -> Self {
+        let time = Time::new();
+        let mut keyspace = Keyspace::new(config.databases as usize, seed);
+        keyspace.set_new_access(time.access_clock());
         Self {
-            keyspace: Keyspace::new(config.databases as usize, seed),
+            keyspace,
             clients: Clients::default(),
             pubsub: PubSub::default(),
             stats: Stats::new(table.len()),
+            slow: Slow::new(&config),
             table,
             watches: Watches::default(),
             blocked: Blocked::default(),
@@ -111,7 +117,7 @@ impl Server {
             replication: Replication::default(),
             persistence: Persistence::new(&config),
             scripts: Scripts::default(),
-            time: Time::new(),
+            time,
             lifecycle: Lifecycle::new(),
             dirty: 0,
             active_expire: true,
@@ -130,7 +136,8 @@ impl Server {
         Self::new(config, table, [0; 2])
     }
 
-    /// The entry of a key that is alive; one past its expiry is deleted on the way.
+    /// The entry of a key that is alive, for a command that writes: renews the access time. A key past its expiry is
+    /// deleted on the way.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
         self.locate(db, key).map(|at| self.keyspace.db(db).entry_at(at))
@@ -140,16 +147,37 @@ impl Server {
     #[inline]
     pub fn locate(&mut self, db: DbIndex, key: Key<'_>) -> Option<At> {
         let at = self.keyspace.db(db).locate(key.hash, key.bytes)?;
-        if self.keyspace.db(db).entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
+        let entry = self.keyspace.db(db).entry_at(at);
+        if entry.expire().is_some_and(|due| due <= self.time.now_ms()) {
             self.expire(db, key);
             return None;
         }
+        entry.touch(self.time.access_clock());
         Some(at)
     }
 
-    /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
+    /// As [`Self::find`], for a command that reads: counts a hit or miss as well.
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        let clock = self.time.access_clock();
+        let entry = self.look_up(db, key, true)?;
+        entry.touch(clock);
+        Some(entry)
+    }
+
+    /// As [`Self::read`], for a command that asks about a key without using it: the access time stays.
+    #[inline]
+    pub fn peek(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        self.look_up(db, key, true)
+    }
+
+    /// As [`Self::peek`], for a command that looks behind the scenes: no keyspace event tells of a missing key.
+    pub fn inspect(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        self.look_up(db, key, false)
+    }
+
+    #[inline]
+    fn look_up(&mut self, db: DbIndex, key: Key<'_>, announces: bool) -> Option<Entry<'_>> {
         let found = self.keyspace.db(db).locate(key.hash, key.bytes);
         let alive = found.filter(|at| {
             let due = self.keyspace.db(db).entry_at(*at).expire();
@@ -160,12 +188,13 @@ impl Server {
             if found.is_some() {
                 self.expire(db, key);
             }
+            if announces {
+                self.notify(db, key.bytes, Event::KEY_MISS);
+            }
             return None;
         };
         self.stats.keyspace_hits += 1;
-        let entry = self.keyspace.db(db).entry_at(at);
-        entry.touch(self.time.access_clock());
-        Some(entry)
+        Some(self.keyspace.db(db).entry_at(at))
     }
 
     /// Deletes a key whose time is up, and lets replicas do so.

@@ -1,9 +1,13 @@
 //! The one place of this crate with `unsafe`: what the safe interfaces of libraries can't express.
 
-#![expect(unsafe_code, reason = "raising a Lua value needs Lua's C interface")]
+#![expect(
+    unsafe_code,
+    reason = "raising a Lua value needs Lua's C interface, purging the allocator its C interface"
+)]
 
 use mlua::{Function, Lua, ffi};
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
+use std::ptr::null_mut;
 
 /// Wraps a function that replies `(failed, value)` into a C function that replies `value`, or raises it when failed.
 ///
@@ -41,4 +45,14 @@ unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State) -> c_int {
         unsafe { ffi::lua_error(state) };
     }
     1
+}
+
+/// Makes the allocator give the pages back that it keeps without need; false when it will not.
+pub fn purge_memory() -> bool {
+    /// `MALLCTL_ARENAS_ALL`
+    const ALL_ARENAS: usize = 4096;
+    let name = CString::new(format!("arena.{ALL_ARENAS}.purge")).expect("it holds no zero byte");
+    // SAFETY: the name is a C string that outlives the call; this control reads and writes nothing, so all else is null.
+    let failed = unsafe { tikv_jemalloc_sys::mallctl(name.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
+    failed == 0
 }
