@@ -57,6 +57,7 @@ impl Server {
                 return Err(SetError::Refused { name, reason });
             }
         }
+        self.slow.follow(&self.config);
         Ok(())
     }
 

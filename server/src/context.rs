@@ -163,11 +163,7 @@ impl<'a> Cx<'a> {
     /// # Errors
     /// When there is none at `index`.
     pub fn select(&mut self, index: &[u8]) -> Result<(), CommandError> {
-        let index = parse_i64(index).ok_or(CommandError::NotAnInteger)?;
-        if i32::try_from(index).is_err() {
-            return Err("ERR value is out of range, value must between -2147483648 and 2147483647".into());
-        }
-        let index = self.database(index)?;
+        let index = self.database_named(index)?;
         self.db = index;
         let slot = self.slot;
         if self.caller != Caller::Script
@@ -176,6 +172,18 @@ impl<'a> Cx<'a> {
             client.db = index.0 as u32;
         }
         Ok(())
+    }
+
+    /// The database that a word names.
+    ///
+    /// # Errors
+    /// When it is no number, or there is no such database.
+    pub fn database_named(&self, word: &[u8]) -> Result<DbIndex, CommandError> {
+        let index = parse_i64(word).ok_or(CommandError::NotAnInteger)?;
+        if i32::try_from(index).is_err() {
+            return Err("ERR value is out of range, value must between -2147483648 and 2147483647".into());
+        }
+        self.database(index)
     }
 
     /// The database called `index`.

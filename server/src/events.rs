@@ -14,7 +14,7 @@ const STRING: u16 = 1 << 3;
 const LIST: u16 = 1 << 4;
 const EXPIRED: u16 = 1 << 8;
 const EVICTED: u16 = 1 << 9;
-
+const KEY_MISS: u16 = 1 << 11;
 const NEW: u16 = 1 << 14;
 
 const fn event(class: u16, name: &'static str) -> Event {
@@ -26,6 +26,12 @@ impl Event {
     pub const DEL: Self = event(GENERIC, "del");
     pub const EXPIRE: Self = event(GENERIC, "expire");
     pub const PERSIST: Self = event(GENERIC, "persist");
+    pub const RENAME_FROM: Self = event(GENERIC, "rename_from");
+    pub const RENAME_TO: Self = event(GENERIC, "rename_to");
+    pub const MOVE_FROM: Self = event(GENERIC, "move_from");
+    pub const MOVE_TO: Self = event(GENERIC, "move_to");
+    pub const COPY_TO: Self = event(GENERIC, "copy_to");
+    pub const KEY_MISS: Self = event(KEY_MISS, "keymiss");
     pub const EXPIRED: Self = event(EXPIRED, "expired");
     pub const EVICTED: Self = event(EVICTED, "evicted");
     pub const NEW: Self = event(NEW, "new");

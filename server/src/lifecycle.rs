@@ -48,7 +48,7 @@ pub struct Lifecycle {
     pub config_file: Option<PathBuf>,
     /// The executable.
     pub executable: PathBuf,
-    /// Memory in use when it was ready, before any data.
+    /// Memory in use before any data came, bytes.
     pub startup_bytes: u64,
     /// Ports in use: plain and TLS.
     pub ports: (u16, u16),

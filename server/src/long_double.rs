@@ -7,7 +7,7 @@ use rustc_apfloat::Float;
 use rustc_apfloat::Round;
 use rustc_apfloat::ieee::X87DoubleExtended;
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 
 /// Decimals printed.
 const DECIMALS: usize = 17;
@@ -17,7 +17,7 @@ const SCALE: u128 = 100_000_000_000_000_000;
 const MAX_TEXT: usize = 5 * 1024;
 
 /// An x87 extended-precision number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
@@ -51,13 +51,22 @@ impl LongDouble {
             // A hexadecimal number may lack its exponent in C.
             let whole = if lower.starts_with("0x") && !lower.contains('p') { lower + "p0" } else { lower };
             let parsed = X87DoubleExtended::from_str_r(&whole, Round::NearestTiesToEven).ok()?;
-            let exact_zero = whole.bytes().all(|b| !(b'1'..=b'9').contains(&b)) || !parsed.value.is_zero();
-            if parsed.value.is_infinite() || !exact_zero {
+            // What is too small for the type is out of range, unlike a zero, whatever its exponent.
+            let mantissa = whole.strip_prefix("0x").unwrap_or(&whole);
+            let mantissa = mantissa.split(if is_hex { 'p' } else { 'e' }).next().unwrap_or_default();
+            let is_zero = mantissa.bytes().all(|b| matches!(b, b'0' | b'.'));
+            if parsed.value.is_infinite() || parsed.value.is_zero() != is_zero {
                 return None;
             }
             parsed.value
         };
         Some(Self(if negative { -value } else { value }))
+    }
+
+    /// The most negative and the largest finite number, C's `LDBL_MAX`.
+    pub fn limits() -> (Self, Self) {
+        let largest = X87DoubleExtended::largest();
+        (Self(-largest), Self(largest))
     }
 
     /// Neither infinite nor NaN.
@@ -71,6 +80,14 @@ impl Add for LongDouble {
 
     fn add(self, other: Self) -> Self {
         Self((self.0 + other.0).value)
+    }
+}
+
+impl Sub for LongDouble {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self((self.0 - other.0).value)
     }
 }
 
@@ -159,6 +176,8 @@ mod tests {
         check("0.000000000000000001", "0", "0");
         check(".5", "1.", "1.5");
         check("3.0000000000000000001", "0", "3");
+        check(".0e6", "0x0.0p7", "0");
+        check("0e-7", "1", "1");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
-use tikv_jemalloc_ctl::{epoch, stats};
+use tikv_jemalloc_ctl::{epoch, stats, stats_print};
 
 /// This thread's view: the exact figure when it was last asked for, and what the thread allocated and freed itself,
 /// which the allocator counts where it costs two loads to read.
@@ -76,6 +76,14 @@ pub fn refresh() {
             view.base.set(exact().wrapping_sub(view.balance()));
         }
     });
+}
+
+/// All that the allocator counts, as text.
+pub fn report() -> Vec<u8> {
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = stats_print::stats_print(&mut text, stats_print::Options::default());
+    text
 }
 
 #[cfg(test)]

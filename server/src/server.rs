@@ -13,7 +13,7 @@ use crate::persistence::Persistence;
 use crate::replication::Replication;
 use crate::scripting::Scripts;
 use crate::session::Session;
-use crate::stats::Stats;
+use crate::stats::{Slow, Stats};
 use crate::time::Time;
 use crate::watch::Watches;
 use common::clients::{Clients, Slot};
@@ -66,6 +66,8 @@ pub struct Server {
     pub table: &'static Table<Ochre>,
     /// Counters for INFO.
     pub stats: Stats,
+    /// What took long.
+    pub slow: Slow,
     /// Who watches which key.
     pub watches: Watches,
     /// Who waits for which key.
@@ -93,8 +95,6 @@ pub struct Server {
     pub outside: Outside,
     /// Where helpers of the actor (writers, loaders) leave their results.
     pub internal: Mailbox<Internal>,
-    /// The key whose change is announced next is new: making it is no use of it.
-    made_key: bool,
     /// What counts as a use of a key.
     pub access: Access,
     /// Making room at `maxmemory`.
@@ -106,11 +106,18 @@ pub struct Server {
 impl Server {
     /// An empty server.
     pub fn new(config: Config, table: &'static Table<Ochre>, seed: [u64; 2]) -> Self {
+        let time = Time::new();
+        let mut keyspace = Keyspace::new(config.databases as usize, seed);
+        let mut access = Access::new(&config);
+        access.set_clock(time.now_ms());
+        let (bits, renews) = access.for_new();
+        keyspace.set_new_access(bits, renews);
         Self {
-            keyspace: Keyspace::new(config.databases as usize, seed),
+            keyspace,
             clients: Clients::default(),
             pubsub: PubSub::default(),
             stats: Stats::new(table.len()),
+            slow: Slow::new(&config),
             table,
             watches: Watches::default(),
             blocked: Blocked::default(),
@@ -118,7 +125,7 @@ impl Server {
             replication: Replication::default(),
             persistence: Persistence::new(&config),
             scripts: Scripts::default(),
-            time: Time::new(),
+            time,
             lifecycle: Lifecycle::new(),
             dirty: 0,
             active_expire: true,
@@ -126,8 +133,7 @@ impl Server {
             outside: Outside::default(),
             internal: Mailbox::default(),
             garbage: crate::lazyfree::LazyFree::default(),
-            made_key: false,
-            access: Access::new(&config),
+            access,
             eviction: Eviction::default(),
             config,
         }
@@ -154,7 +160,8 @@ impl Server {
         Self::new(config, table, [0; 2])
     }
 
-    /// The entry of a key that is alive; one past its expiry is deleted on the way.
+    /// The entry of a key that is alive, for a command that writes: renews the access time. A key past its expiry is
+    /// deleted on the way.
     #[inline]
     pub fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
         self.locate(db, key).map(|at| self.keyspace.db(db).entry_at(at))
@@ -165,16 +172,41 @@ impl Server {
     pub fn locate(&mut self, db: DbIndex, key: Key<'_>) -> Option<At> {
         let place = self.keyspace.db(db);
         let at = place.locate(key.hash, key.bytes)?;
-        if place.entry_at(at).expire().is_some_and(|due| due <= self.time.now_ms()) {
+        let entry = place.entry_at(at);
+        if entry.expire().is_some_and(|due| due <= self.time.now_ms()) {
             self.expire(db, key);
             return None;
+        }
+        if let Some(access) = self.access.after_write(entry.access()) {
+            entry.touch(access);
         }
         Some(at)
     }
 
-    /// As [`Self::find`], for a command that reads: counts a hit or miss and renews the access time.
+    /// As [`Self::find`], for a command that reads: counts a hit or miss as well.
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        let at = self.look_up(db, key, true)?;
+        let entry = self.keyspace.db(db).entry_at(at);
+        if let Some(access) = self.access.after_read(entry.access()) {
+            entry.touch(access);
+        }
+        Some(entry)
+    }
+
+    /// As [`Self::read`], for a command that asks about a key without using it: the access time stays.
+    #[inline]
+    pub fn peek(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        self.look_up(db, key, true).map(|at| self.keyspace.db(db).entry_at(at))
+    }
+
+    /// As [`Self::peek`], for a command that looks behind the scenes: no keyspace event tells of a missing key.
+    pub fn inspect(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry<'_>> {
+        self.look_up(db, key, false).map(|at| self.keyspace.db(db).entry_at(at))
+    }
+
+    #[inline]
+    fn look_up(&mut self, db: DbIndex, key: Key<'_>, announces: bool) -> Option<At> {
         let place = self.keyspace.db(db);
         let found = place.locate(key.hash, key.bytes);
         let alive = found.filter(|at| {
@@ -186,14 +218,13 @@ impl Server {
             if found.is_some() {
                 self.expire(db, key);
             }
+            if announces {
+                self.notify(db, key.bytes, Event::KEY_MISS);
+            }
             return None;
         };
         self.stats.keyspace_hits += 1;
-        let entry = self.keyspace.db(db).entry_at(at);
-        if let Some(access) = self.access.after_read(entry.access()) {
-            entry.touch(access);
-        }
-        Some(entry)
+        Some(at)
     }
 
     /// Deletes a key whose time is up, and lets replicas do so.
@@ -240,22 +271,9 @@ impl Server {
     #[inline]
     pub fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, changes: u64) {
         self.dirty += changes;
-        let is_new = std::mem::take(&mut self.made_key);
-        if self.access.counts() && !is_new {
-            self.count_use(db, key);
-        }
         self.watches.touch(&mut self.clients, db, key);
         self.blocked.signal(db, key);
         self.notify(db, key, event);
-    }
-
-    /// Counts a write as a use, for the policies that count.
-    #[cold]
-    fn count_use(&mut self, db: DbIndex, key: &[u8]) {
-        let hash = self.keyspace.hash(key);
-        if let Some(entry) = self.keyspace.db(db).get(hash, key) {
-            entry.touch(self.access.counted(entry.access()));
-        }
     }
 
     /// Publishes a keyspace event if its class is wanted.
@@ -281,7 +299,6 @@ impl Server {
 
     /// Announces a key that did not exist before.
     pub fn notify_new(&mut self, db: DbIndex, key: &[u8]) {
-        self.made_key = true;
         self.notify(db, key, Event::NEW);
     }
 

@@ -2,12 +2,13 @@
 
 #![expect(
     unsafe_code,
-    reason = "Lua's C interface, fork, signals of crashes, the memory behind the process's title"
+    reason = "Lua's and the allocator's C interfaces, fork, signals of crashes, the memory behind the process's title"
 )]
 
 use mlua::{Function, Lua, ffi};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::io;
+use std::ptr::null_mut;
 use std::sync::OnceLock;
 
 /// Wraps a function that replies `(failed, value)` into a C function that replies `value`, or raises it when failed.
@@ -221,4 +222,14 @@ pub fn write_bytes(fd: c_int, bytes: &[u8]) {
 pub fn unix_time() -> i64 {
     // SAFETY: a null pointer asks for the result only.
     unsafe { libc::time(std::ptr::null_mut()) }
+}
+
+/// Makes the allocator give the pages back that it keeps without need; false when it will not.
+pub fn purge_memory() -> bool {
+    /// `MALLCTL_ARENAS_ALL`
+    const ALL_ARENAS: usize = 4096;
+    let name = CString::new(format!("arena.{ALL_ARENAS}.purge")).expect("it holds no zero byte");
+    // SAFETY: the name is a C string that outlives the call; this control reads and writes nothing, so all else is null.
+    let failed = unsafe { tikv_jemalloc_sys::mallctl(name.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
+    failed == 0
 }

@@ -3,7 +3,7 @@
 //! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer, `OCHRE_TEST_ALL=1` prints every
 //! difference instead of stopping at the first.
 
-use ochre_tests::{Client, Settings};
+use ochre_tests::{Client, Reply, Settings};
 
 /// Commands per sequence in a normal run.
 const STEPS: usize = 20_000;
@@ -87,11 +87,26 @@ fn command(r: &mut Random) -> Vec<String> {
         &["SET", "K", "V", "O", "E", "T"],
         &["SET", "K", "V", "E", "T", "O"],
         &["SET", "K", "V", "E"],
+        &["SET", "K", "V", "E", "T", "E", "T"],
+        &["SET", "K", "V", "O", "E", "T", "O"],
         &["SETNX", "K", "V"],
         &["SETEX", "K", "T", "V"],
         &["PSETEX", "K", "T", "V"],
         &["GETSET", "K", "V"],
         &["GETDEL", "K"],
+        &["GETEX", "K"],
+        &["GETEX", "K", "E", "T"],
+        &["GETEX", "K", "F", "A"],
+        &["GETEX", "K", "P"],
+        &["GETEX", "K", "P", "E", "T"],
+        &["GETEX", "K", "E", "T", "E", "T"],
+        &["GETEX", "K", "E"],
+        &["GETEX", "K", "O"],
+        &["LCS", "K", "K"],
+        &["LCS", "K", "K", "W"],
+        &["LCS", "K", "K", "W", "W"],
+        &["LCS", "K", "K", "W", "MINMATCHLEN", "N"],
+        &["LCS", "K", "L", "IDX", "MINMATCHLEN", "N", "WITHMATCHLEN"],
         &["MGET", "K", "K", "K"],
         &["MSET", "K", "V", "K", "V"],
         &["MSET", "K", "V", "K"],
@@ -118,6 +133,44 @@ fn command(r: &mut Random) -> Vec<String> {
         &["EXPIREAT", "K", "A"],
         &["PEXPIREAT", "K", "A", "X"],
         &["PERSIST", "K"],
+        &["EXPIREAT", "K", "A", "X", "X"],
+        &["PEXPIREAT", "K", "A", "X"],
+        &["EXPIRE", "K", "A", "X"],
+        &["EXPIRE", "K"],
+        &["EXPIRE", "K", "T", "Y", "V"],
+        &["PEXPIRETIME", "missing"],
+        &["RENAME", "K", "K"],
+        &["RENAME", "K", "L"],
+        &["RENAME", "L", "L"],
+        &["RENAMENX", "K", "K"],
+        &["RENAMENX", "L", "L"],
+        &["MOVE", "K", "D"],
+        &["MOVE", "L", "D"],
+        &["COPY", "K", "K"],
+        &["COPY", "L", "L"],
+        &["COPY", "L", "K", "C"],
+        &["COPY", "K", "K", "C", "C"],
+        &["COPY", "K", "K", "DB", "D"],
+        &["COPY", "L", "L", "DB", "D", "C"],
+        &["COPY", "K", "K", "C", "DB", "D"],
+        &["TOUCH", "K", "K", "L"],
+        &["OBJECT", "IDLETIME", "missing"],
+        &["OBJECT", "FREQ", "missing"],
+        &["OBJECT", "REFCOUNT", "missing"],
+        &["OBJECT", "V", "K"],
+        &["DEBUG", "DIGEST"],
+        &["DEBUG", "DIGEST-VALUE", "K", "L", "K"],
+        &[SCAN_ALL],
+        &[SCAN_ALL, "MATCH", "G"],
+        &[SCAN_ALL, "COUNT", "M", "MATCH", "G"],
+        &[SCAN_ALL, "TYPE", "Q"],
+        &[SCAN_ALL, "TYPE", "Q", "COUNT", "M"],
+        &[SCAN_ALL, "MATCH", "G", "TYPE", "Q", "COUNT", "M"],
+        &["SCAN", "0", "V"],
+        &["SCAN", "0", "COUNT", "0"],
+        &["SCAN", "0", "COUNT", "x"],
+        &["SCAN", "0", "TYPE"],
+        &["KEYS", "G"],
         &["EXPIRETIME", "K"],
         &["TTL", "missing"],
         &["PTTL", "missing"],
@@ -198,7 +251,40 @@ fn command(r: &mut Random) -> Vec<String> {
         &["COMMAND", "COUNT", "x"],
         &["COMMAND", "GETKEYS", "MSET", "K", "V", "K", "V"],
         &["COMMAND", "GETKEYSANDFLAGS", "SET", "K", "V"],
+        &["COMMAND", "GETKEYSANDFLAGS", "SET", "K", "get"],
+        &["COMMAND", "GETKEYSANDFLAGS", "COPY", "K", "K", "REPLACE"],
+        &["COMMAND", "GETKEYSANDFLAGS", "RENAMENX", "K", "K"],
+        &["COMMAND", "GETKEYSANDFLAGS", "LCS", "K", "K"],
         &["COMMAND", "INFO", "nosuch"],
+        &["CLUSTER", "B"],
+        &["CLUSTER", "B", "V"],
+        &["CLUSTER"],
+        &["READONLY"],
+        &["READWRITE"],
+        &["ASKING"],
+        &["MODULE", "LIST"],
+        &["MODULE", "LOAD", "V"],
+        &["MODULE", "UNLOAD", "V"],
+        &["MODULE", "V"],
+        &["LATENCY", "LATEST"],
+        &["LATENCY", "HISTORY", "V"],
+        &["LATENCY", "GRAPH", "V"],
+        &["LATENCY", "RESET", "V"],
+        &["LATENCY", "HISTOGRAM", "V"],
+        &["LATENCY", "V"],
+        &["SLOWLOG", "LEN"],
+        &["SLOWLOG", "GET", "N"],
+        &["SLOWLOG", "RESET"],
+        &["SLOWLOG", "GET", "1", "2"],
+        &["SLOWLOG", "V"],
+        &["MEMORY", "USAGE", "missing"],
+        &["MEMORY", "USAGE", "missing", "SAMPLES", "N"],
+        &["MEMORY", "USAGE", "missing", "V", "N"],
+        &["MEMORY", "PURGE"],
+        &["MEMORY", "V"],
+        &["LOLWUT", "VERSION", "x"],
+        &["DEBUG", "ERROR", "foo bar"],
+        &["DEBUG", "HTSTATS", "x"],
         &["DEBUG", "SLEEP", "0"],
         &["SHUTDOWN", "V"],
         &["SUBSCRIBE"],
@@ -215,20 +301,77 @@ fn command(r: &mut Random) -> Vec<String> {
         "G" => r.pick(PATTERNS),
         "O" => r.pick(&["NX", "XX", "GET", "KEEPTTL", "nx", "get", "foo"]),
         "E" => r.pick(&["EX", "PX", "px"]),
+        "P" => r.pick(&["PERSIST", "persist", "KEEPTTL"]),
+        "W" => r.pick(&["LEN", "IDX", "WITHMATCHLEN", "withmatchlen", "foo", "MINMATCHLEN"]),
+        "D" => r.pick(&["0", "1", "1", "2", "-1", "16", "x", "99999999999"]),
+        "C" => r.pick(&["REPLACE", "replace", "REPLACE", "DB", "foo"]),
+        "M" => r.pick(&["1", "3", "1000"]),
+        "Q" => r.pick(&["string", "list", "LIST", "nothing"]),
+        "B" => r.pick(&["INFO", "nodes", "KEYSLOT", "SLOTS", "HELP", "RESET", "foo"]),
         // Two relative times are never compared: the servers' clocks are some microseconds apart.
         "Y" => r.pick(&["NX", "XX", "foo"]),
         "X" => r.pick(&["NX", "XX", "GT", "LT", "foo"]),
         other => other,
     };
     let mut filled: Vec<String> = words.iter().map(|word| fill(word, r).to_owned()).collect();
-    if r.below(4) == 0 {
+    if r.below(4) == 0 && filled[0] != SCAN_ALL {
         filled[0] = filled[0].to_lowercase();
     }
     filled
 }
 
+/// Stands for a walk over all keys: SCAN until the cursor is 0 again, with options.
+const SCAN_ALL: &str = "scan all";
+
+fn is_walk(words: &[String]) -> bool {
+    words[0] == SCAN_ALL || words[0].eq_ignore_ascii_case("KEYS")
+}
+
+/// What a server replies, in an order that both agree upon.
+fn ask(client: &mut Client, words: &[String]) -> Reply {
+    if words[0].eq_ignore_ascii_case("KEYS") {
+        return sorted(&client.call(words));
+    }
+    if words[0] != SCAN_ALL {
+        return client.call(words);
+    }
+    let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
+    loop {
+        let mut scan = vec!["SCAN".to_owned(), cursor];
+        scan.extend_from_slice(&words[1..]);
+        let reply = client.call(&scan);
+        if !reply.0.starts_with(b"*2\r\n") {
+            return reply; // queued, or refused
+        }
+        let mut parts = elements(&reply);
+        let page = Reply(parts.pop().expect("the keys"));
+        cursor = Reply(parts.pop().expect("the cursor")).text();
+        keys.extend(elements(&page));
+        if cursor == "0" {
+            keys.sort();
+            return Reply(keys.concat());
+        }
+    }
+}
+
+/// The elements of an array of bulk strings and arrays of such.
+fn elements(reply: &Reply) -> Vec<Vec<u8>> {
+    let header_end = reply.0.iter().position(|b| *b == b'\n').expect("an array") + 1;
+    let mut source = Client::over(std::io::Cursor::new(reply.0[header_end..].to_vec()));
+    (0..reply.len()).map(|_| source.read().0).collect()
+}
+
+fn sorted(reply: &Reply) -> Reply {
+    if !reply.0.starts_with(b"*") {
+        return reply.clone();
+    }
+    let mut all = elements(reply);
+    all.sort();
+    Reply(all.concat())
+}
+
 /// A reply without the client id of HELLO: the servers count their own helpers differently.
-fn without_id(reply: &ochre_tests::Reply) -> String {
+fn without_id(reply: &Reply) -> String {
     let text = reply.to_string();
     let Some(at) = text.find("$2\r\nid\r\n:") else { return text };
     let (before, after) = text.split_at(at + 9);
@@ -263,10 +406,20 @@ fn run(seed: u64, steps: usize, resp3: bool, settings: &Settings) {
     }
     let mut random = Random(seed | 1);
     let mut history: Vec<Vec<String>> = Vec::new();
+    let mut in_transaction = false;
     for step in 0..steps {
         let words = command(&mut random);
+        // The order of keys is each server's own, also within the reply of EXEC.
+        if in_transaction && is_walk(&words) {
+            continue;
+        }
+        match words[0].to_ascii_uppercase().as_str() {
+            "MULTI" => in_transaction = true,
+            "EXEC" | "DISCARD" => in_transaction = false,
+            _ => {}
+        }
         history.push(words.clone());
-        let (a, b) = (our.call(&words), their.call(&words));
+        let (a, b) = (ask(&mut our, &words), ask(&mut their, &words));
         let equal = without_id(&a) == without_id(&b) || may_differ(&words, &a.to_string(), &b.to_string());
         if !equal && std::env::var_os("OCHRE_TEST_ALL").is_some() {
             println!("{words:?}\n   ours:   {a:?}\n   theirs: {b:?}");
@@ -292,6 +445,7 @@ fn compare_data(our: &mut Client, their: &mut Client) {
             client.run(&format!("SELECT {db}"));
         }
         assert_eq!(our.run("DBSIZE"), their.run("DBSIZE"));
+        assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"));
         for key in KEYS.iter().chain(&["l3"]) {
             for command in ["TYPE", "GET"] {
                 assert_eq!(our.call(&[command, key]), their.call(&[command, key]), "{command} {key}");
@@ -310,6 +464,119 @@ fn seed() -> u64 {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos()
             as u64;
     std::env::var("OCHRE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(now)
+}
+
+/// A decimal that somebody might add: digits before and behind the point, exponents, signs, and what is no number.
+fn fraction(r: &mut Random) -> String {
+    let digits = |r: &mut Random, most: usize| -> String {
+        (0..r.below(most)).map(|_| char::from(b'0' + r.below(10) as u8)).collect()
+    };
+    let sign = r.pick(&["", "", "-", "+"]);
+    let (whole, part) = (digits(r, 22), digits(r, 22));
+    match r.below(12) {
+        0 => format!("{sign}{whole}"),
+        1 => format!("{sign}{whole}.{part}e{}", r.below(40)),
+        2 => format!("{sign}{whole}.{part}E-{}", r.below(40)),
+        3 => format!("{sign}0.{}{part}", "0".repeat(r.below(18))),
+        4 => format!("{sign}0x{:x}.{:x}p{}", r.next() >> 40, r.next() >> 44, r.below(60)),
+        5 => r
+            .pick(&["inf", "-inf", "nan", "", " 1", "1 ", "1e", "0x", ".", "1e4932", "-1e4932", "1e-4950"])
+            .to_owned(),
+        6 => format!("{}", f64::from_bits(r.next())),
+        7 => format!("{sign}{}", r.below(100)),
+        _ => format!("{sign}{}.{}", digits(r, 6), digits(r, 8)),
+    }
+}
+
+#[test]
+fn sums_of_fractions() {
+    let (seed, steps) = (seed(), steps());
+    println!("seed {seed}, {steps} steps");
+    let (ours, theirs) = (Settings::new().start(), Settings::new().redis().start());
+    let (mut our, mut their) = (ours.client(), theirs.client());
+    let mut r = Random(seed | 1);
+    for step in 0..steps {
+        // Now and then a new start, so that sums don't drown everything in one huge number.
+        let words = match r.below(3) {
+            0 => vec!["SET".to_owned(), "k".to_owned(), fraction(&mut r)],
+            _ => vec!["INCRBYFLOAT".to_owned(), "k".to_owned(), fraction(&mut r)],
+        };
+        let (a, b) = (our.call(&words), their.call(&words));
+        assert_eq!(a, b, "seed {seed}, step {step}: {words:?} on {:?}", their.run("GET k"));
+    }
+}
+
+/// How often keys were found or not, which clients see in INFO: by command.
+#[test]
+fn hits_and_misses() {
+    let (ours, theirs) = (Settings::new().start(), Settings::new().redis().start());
+    let (mut our, mut their) = (ours.client(), theirs.client());
+    let lines = [
+        "GET k",
+        "GET no",
+        "SET k v GET",
+        "SET k v XX",
+        "SET no v NX GET",
+        "SETNX k v",
+        "GETSET k v",
+        "GETEX k",
+        "GETEX no",
+        "GETEX k EX 100",
+        "GETDEL k",
+        "GETDEL no",
+        "MGET k no l",
+        "STRLEN k",
+        "GETRANGE k 0 1",
+        "SETRANGE k 0 x",
+        "APPEND k v",
+        "INCR n",
+        "INCRBYFLOAT n 1",
+        "LCS k no",
+        "LCS k l",
+        "EXISTS k no",
+        "TYPE k",
+        "TYPE no",
+        "TOUCH k no",
+        "OBJECT ENCODING k",
+        "OBJECT FREQ no",
+        "OBJECT IDLETIME no",
+        "TTL k",
+        "TTL no",
+        "EXPIRETIME k",
+        "PERSIST k",
+        "EXPIRE k 100",
+        "RENAME k m",
+        "RENAME no k",
+        "COPY k m",
+        "COPY no m",
+        "MOVE k 1",
+        "LLEN l",
+        "LRANGE no 0 -1",
+        "LPUSH l 1",
+        "LPOP no",
+        "BLPOP no l 0.01",
+        "RANDOMKEY",
+        "KEYS *",
+        "SCAN 0",
+        "DEBUG DIGEST-VALUE k no",
+        "MEMORY USAGE k",
+        "MEMORY USAGE no",
+        "MSETNX k 1 b 2",
+        "DEL no",
+        "WATCH k",
+    ];
+    let mut before = None;
+    for line in lines {
+        for client in [&mut our, &mut their] {
+            ["FLUSHALL", "SET k v", "RPUSH l 1 2"].iter().for_each(|prepare| drop(client.run(prepare)));
+            client.run(line);
+        }
+        let counts =
+            |server: &ochre_tests::Server| (server.info("keyspace_hits"), server.info("keyspace_misses"));
+        let now = (counts(&ours), counts(&theirs));
+        assert_eq!(now.0, now.1, "{line}; before: {before:?}");
+        before = Some(now);
+    }
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub enum Access {
     Remove,
     /// `RW access update variable_flags`: depends on options, as SET with GET.
     Variable,
+    /// `RW delete variable_flags`: removes the value, and reads it before if there is a condition, as DELEX.
+    VariableDelete,
     /// `RW access update`, keys of scripts: anything may happen.
     Script,
     /// `RO access` for the read-only forms of scripts.
@@ -48,6 +50,7 @@ impl Access {
             Self::Create => &["OW", "insert"],
             Self::Remove => &["RM", "delete"],
             Self::Variable => &["RW", "access", "update", "variable_flags"],
+            Self::VariableDelete => &["RW", "delete", "variable_flags"],
             Self::NotKey => &["not_key"],
         }
     }
@@ -93,16 +96,27 @@ impl KeySpec {
         Self { search: Search::Index(index), find: Find::Range(last, step, 0), access }
     }
 
+    /// A count at `index`, behind it pairs of a key and a value.
+    pub const fn counted_pairs(index: usize, access: Access) -> Self {
+        Self { search: Search::Index(index), find: Find::Count(0, 1, 2), access }
+    }
+
     /// A count at `index`, its keys behind it.
     pub const fn counted(index: usize, access: Access) -> Self {
         Self { search: Search::Index(index), find: Find::Count(0, 1, 1), access }
     }
 
-    /// What this request does with the keys: SET reads the old value only with GET.
+    /// What this request does with the keys: SET reads the old value only with GET or to compare it.
     fn access_of(&self, args: &Args<'_>) -> Access {
+        let reads = |word: &[u8]| {
+            let options: [&[u8]; 5] = [b"get", b"ifeq", b"ifne", b"ifdeq", b"ifdne"];
+            options.iter().any(|option| word.eq_ignore_ascii_case(option))
+        };
         match self.access {
-            Access::Variable if args.all().any(|word| word.eq_ignore_ascii_case(b"get")) => Access::RwUpdate,
+            Access::Variable if args.all().skip(3).any(reads) => Access::RwUpdate,
             Access::Variable => Access::Overwrite,
+            Access::VariableDelete if args.count() > 2 => Access::RwDelete,
+            Access::VariableDelete => Access::Remove,
             access => access,
         }
     }
@@ -184,6 +198,8 @@ mod tests {
         check(KeySpec::counted(2, Access::Script), "EVAL s 2 a b c", Some(&[3, 4]));
         check(KeySpec::counted(2, Access::Script), "EVAL s 0", Some(&[]));
         check(KeySpec::counted(2, Access::Script), "EVAL s 9 a", None);
+        check(KeySpec::counted_pairs(1, Access::Overwrite), "MSETEX 2 a 1 b 2 EX 9", Some(&[2, 4]));
+        check(KeySpec::counted_pairs(1, Access::Overwrite), "MSETEX 3 a 1 b 2", None);
         check(KeySpec::counted(2, Access::Script), "EVAL s x a", None);
         let streams = KeySpec {
             search: Search::Keyword("STREAMS", 1),
@@ -191,5 +207,19 @@ mod tests {
             access: Access::Read,
         };
         check(streams, "XREAD COUNT 1 STREAMS a b 0 0", Some(&[4, 5]));
+    }
+
+    #[test]
+    fn options_decide_what_happens_to_a_key() {
+        let check = |access, line: &str, expected| {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|w| w.as_bytes().to_vec()).collect();
+            assert_eq!(KeySpec::one(1, access).access_of(&Args::of(&words)), expected, "{line}");
+        };
+        check(Access::Variable, "SET k v EX 1", Access::Overwrite);
+        check(Access::Variable, "SET k get", Access::Overwrite);
+        check(Access::Variable, "SET k v GET", Access::RwUpdate);
+        check(Access::Variable, "SET k v IFEQ x", Access::RwUpdate);
+        check(Access::VariableDelete, "DELEX k", Access::Remove);
+        check(Access::VariableDelete, "DELEX k IFEQ v", Access::RwDelete);
     }
 }

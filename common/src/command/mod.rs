@@ -126,12 +126,14 @@ impl Flags {
     pub const UNQUEUED: Self = Self(1 << 24);
     /// Runs a script, hence on a coroutine.
     pub const SCRIPT_RUNNER: Self = Self(1 << 25);
-    /// DEBUG and MODULE: may be limited to this machine by configuration. Not shown.
+    /// DEBUG: may be limited to this machine by configuration. Not shown.
     pub const PROTECTED: Self = Self(1 << 27);
     /// EXEC: runs what was queued, and is judged by that. Not shown.
     pub const RUNS_QUEUED: Self = Self(1 << 28);
     /// PING: refused as writes are when the disk fails, so that probes notice. Not shown.
     pub const TELLS_DISK: Self = Self(1 << 29);
+    /// MODULE LOAD and its like: may be limited to this machine by configuration. Not shown.
+    pub const PROTECTED_MODULE: Self = Self(1 << 30);
     /// Served to a RESP2 client in subscribe mode. Not shown.
     pub const SUBSCRIBED: Self = Self(1 << 26);
 

@@ -170,7 +170,11 @@ impl Reply {
 
     /// A double; in RESP2 a bulk string. Written with the fewest digits that read back as the same number, at most 17.
     pub fn double(&mut self, value: f64) {
-        let text = double_text(value);
+        self.double_spelled(&double_text(value));
+    }
+
+    /// A double that was computed with more digits than `f64` has, spelled out; in RESP2 a bulk string.
+    pub fn double_spelled(&mut self, text: &str) {
         match self.resp {
             Resp::V2 => self.bulk(text.as_bytes()),
             Resp::V3 => {
@@ -213,8 +217,10 @@ impl Reply {
 
     /// `-text`, with the code in front. Line breaks become spaces, as in Redis.
     pub fn error(&mut self, text: &[u8]) {
+        // As Redis does, line breaks at the end are cut off, others become spaces.
+        let end = text.iter().rposition(|b| !matches!(b, b'\r' | b'\n')).map_or(0, |last| last + 1);
         self.tail.push(b'-');
-        self.tail.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.tail.extend(text[..end].iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
         self.crlf();
     }
 

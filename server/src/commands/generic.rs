@@ -1,6 +1,7 @@
 //! The generic group: commands on keys of any type.
 
 mod expire;
+mod place;
 mod scan;
 
 use super::doc;
@@ -46,6 +47,8 @@ const fn entry(
 /// The family.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command<Ochre>] = &[
+    entry("copy", Arity::AtLeast(3), Flags::WRITE.and(Flags::DENYOOM), &[KeySpec::one(1, Access::Read), KeySpec::one(2, Access::Overwrite)],
+        doc("generic", "6.2.0", "O(1) for a big value, which is shared; O(N) for a small one of N bytes", "source destination [DB destination-db] [REPLACE]", "Copies a value to another key."), place::copy),
     entry("del", Arity::AtLeast(2), Flags::WRITE, KEYS_REMOVED,
         doc("generic", "1.0.0", "O(N), N keys, plus their elements", "key [key ...]", "Deletes keys."), |cx, args| { let lazily = cx.server.config.lazyfree_lazy_user_del; del(cx, args, lazily) }),
     entry("exists", Arity::AtLeast(2), READ_FAST, KEYS_META,
@@ -58,6 +61,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "7.0.0", "O(1)", "key", "Tells when a key expires, in seconds."), |cx, args| expire::ttl(cx, args, 1000, true)),
     entry("keys", Arity::Exactly(2), Flags::READONLY, &[],
         doc("generic", "1.0.0", "O(N), N keys of the database", "pattern", "Lists keys that match a pattern."), scan::keys),
+    entry("move", Arity::Exactly(3), WRITE_FAST, &[KeySpec::one(1, Access::RwUpdate)],
+        doc("generic", "1.0.0", "O(1)", "key db", "Moves a key to another database."), place::move_key),
     entry("persist", Arity::Exactly(2), WRITE_FAST, UPDATE,
         doc("generic", "2.2.0", "O(1)", "key", "Removes a key's expiry."), expire::persist),
     entry("pexpire", Arity::AtLeast(3), WRITE_FAST, UPDATE,
@@ -70,6 +75,10 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "2.6.0", "O(1)", "key", "Tells how long a key will live, in milliseconds."), |cx, args| expire::ttl(cx, args, 1, false)),
     entry("randomkey", Arity::Exactly(1), Flags::READONLY, &[],
         doc("generic", "1.0.0", "O(1)", "", "Picks a key."), scan::randomkey),
+    entry("rename", Arity::Exactly(3), Flags::WRITE, &[KeySpec::one(1, Access::RwDelete), KeySpec::one(2, Access::Overwrite)],
+        doc("generic", "1.0.0", "O(1), plus the cost of deleting what is overwritten", "key newkey", "Gives a key another name, whatever that held before."), |cx, args| place::rename(cx, args, false)),
+    entry("renamenx", Arity::Exactly(3), WRITE_FAST, &[KeySpec::one(1, Access::RwDelete), KeySpec::one(2, Access::Create)],
+        doc("generic", "1.0.0", "O(1)", "key newkey", "Gives a key another name if that is free."), |cx, args| place::rename(cx, args, true)),
     entry("scan", Arity::AtLeast(2), Flags::READONLY, &[],
         doc("generic", "2.8.0", "O(1) per call, O(N) for a whole iteration", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the keys."), scan::scan),
     entry("touch", Arity::AtLeast(2), READ_FAST, KEYS_META,
@@ -133,26 +142,32 @@ fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let mut found = 0;
     for key in args.rest() {
         let key = cx.key(key);
-        found += i64::from(cx.server.read(cx.db, key).is_some());
+        found += i64::from(cx.server.peek(cx.db, key).is_some());
     }
     cx.reply.integer(found);
     Ok(Outcome::Done)
 }
 
 fn touch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
-    exists(cx, args)
+    let mut found = 0;
+    for key in args.rest() {
+        let key = cx.key(key);
+        found += i64::from(cx.server.read(cx.db, key).is_some());
+    }
+    cx.reply.integer(found);
+    Ok(Outcome::Done)
 }
 
 fn type_of(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let name = cx.server.find(cx.db, key).map_or("none", |entry| entry.kind().name());
+    let name = cx.server.peek(cx.db, key).map_or("none", |entry| entry.kind().name());
     cx.reply.simple(name);
     Ok(Outcome::Done)
 }
 
 fn object_encoding(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.get(2));
-    match cx.server.find(cx.db, key) {
+    match cx.server.inspect(cx.db, key) {
         Some(entry) => cx.reply.bulk(entry.encoding().as_bytes()),
         None => cx.reply.null(),
     }
@@ -164,8 +179,10 @@ const SHARED_INTEGERS: i64 = 10_000;
 
 fn object_refcount(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.get(2));
-    match cx.server.find(cx.db, key).map(|entry| entry.value()) {
-        Some(store::Value::Int(0..SHARED_INTEGERS)) => cx.reply.integer(i64::from(i32::MAX)),
+    // Each key needs access bits of its own where these choose what is evicted: then Redis shares nothing.
+    let shares = cx.server.config.max_memory == 0 || !cx.server.config.max_memory_policy.uses_access();
+    match cx.server.inspect(cx.db, key).map(|entry| entry.value()) {
+        Some(store::Value::Int(0..SHARED_INTEGERS)) if shares => cx.reply.integer(i64::from(i32::MAX)),
         Some(_) => cx.reply.integer(1),
         None => cx.reply.null(),
     }
@@ -174,21 +191,26 @@ fn object_refcount(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn object_idletime(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.get(2));
-    let clock = cx.server.time.access_clock();
-    match cx.server.find(cx.db, key).map(|entry| entry.access()) {
-        Some(access) => cx.reply.integer(i64::from(clock.wrapping_sub(access) & 0x00FF_FFFF)),
+    match cx.server.inspect(cx.db, key).map(|entry| entry.access()) {
         None => cx.reply.null(),
+        Some(_) if cx.server.access.counts() => {
+            return Err("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.".into());
+        }
+        Some(bits) => cx.reply.integer(cx.server.access.idle_s(bits).into()),
     }
     Ok(Outcome::Done)
 }
 
 fn object_freq(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.get(2));
-    if cx.server.find(cx.db, key).is_none() {
-        cx.reply.null();
-        return Ok(Outcome::Done);
+    match cx.server.inspect(cx.db, key).map(|entry| entry.access()) {
+        None => cx.reply.null(),
+        Some(bits) if cx.server.access.counts() => cx.reply.integer(cx.server.access.frequency(bits).into()),
+        Some(_) => {
+            return Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.".into());
+        }
     }
-    Err("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.".into())
+    Ok(Outcome::Done)
 }
 
 fn object_help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {

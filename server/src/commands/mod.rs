@@ -1,8 +1,10 @@
 //! The commands, a file per group of the documentation.
 
+pub mod cluster;
 pub mod connection;
 pub mod generic;
 pub mod list;
+pub mod module;
 pub mod persistence;
 pub mod replication;
 pub mod scripting;

@@ -1,6 +1,8 @@
 //! The string group.
 
+mod lcs;
 mod number;
+mod options;
 mod set;
 
 use super::doc;
@@ -8,7 +10,7 @@ use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
 use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome,
+    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Find, Flags, KeySpec, Outcome, Search,
 };
 use common::resp::Reply;
 use store::{Entry, Expire, NewValue, Value};
@@ -28,7 +30,7 @@ const fn entry(
     run: common::command::Handler<Ochre>,
 ) -> Command<Ochre> {
     let tips: &[&str] = match name.as_bytes() {
-        b"mset" => &["request_policy:multi_shard", "response_policy:all_succeeded"],
+        b"mset" | b"msetex" => &["request_policy:multi_shard", "response_policy:all_succeeded"],
         b"mget" => &["request_policy:multi_shard"],
         _ => &[],
     };
@@ -48,10 +50,18 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("string", "1.0.0", "O(1)", "key", "Counts down by one."), |cx, args| number::incr(cx, args, number::Step::Down)),
     entry("decrby", Arity::Exactly(3), WRITE_FAST, UPDATE,
         doc("string", "1.0.0", "O(1)", "key decrement", "Counts down by a number."), |cx, args| number::incr(cx, args, number::Step::DownBy)),
+    entry("delex", Arity::AtLeast(2), Flags::WRITE.and(Flags::FAST), &[KeySpec::one(1, Access::VariableDelete)],
+        doc("string", "8.4.0", "O(1), O(N) for a digest of N bytes", "key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]", "Deletes a key, or only one whose string is as expected."), set::delex),
+    entry("delifeq", Arity::Exactly(3), Flags::WRITE.and(Flags::FAST), &[KeySpec::one(1, Access::Remove)],
+        doc("string", "9.0.0", "O(1)", "key value", "Deletes a string that is as expected."), set::delifeq),
+    entry("digest", Arity::Exactly(2), READ_FAST, READ,
+        doc("string", "8.4.0", "O(N), N bytes", "key", "Tells the hash of a string, to compare with later."), set::digest_of),
     entry("get", Arity::Exactly(2), READ_FAST, READ,
         doc("string", "1.0.0", "O(1)", "key", "Reads a string."), get),
     entry("getdel", Arity::Exactly(2), Flags::WRITE.and(Flags::FAST), &[KeySpec::one(1, Access::RwDelete)],
         doc("string", "6.2.0", "O(1)", "key", "Reads a string and deletes it."), getdel),
+    entry("getex", Arity::AtLeast(2), Flags::WRITE.and(Flags::FAST), UPDATE,
+        doc("string", "6.2.0", "O(1)", "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]", "Reads a string and changes when it expires."), set::getex),
     entry("getrange", Arity::Exactly(4), Flags::READONLY, READ,
         doc("string", "2.4.0", "O(N), N bytes", "key start end", "Reads a part of a string."), getrange),
     entry("getset", Arity::Exactly(3), WRITE_FAST, UPDATE,
@@ -62,16 +72,22 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("string", "1.0.0", "O(1)", "key increment", "Counts up by a number."), |cx, args| number::incr(cx, args, number::Step::UpBy)),
     entry("incrbyfloat", Arity::Exactly(3), WRITE_FAST, UPDATE,
         doc("string", "2.6.0", "O(1)", "key increment", "Adds a fraction."), number::incrbyfloat),
+    entry("increx", Arity::AtLeast(2), WRITE_FAST, UPDATE,
+        doc("string", "8.8.0", "O(1)", "key [BYFLOAT float | BYINT integer] [SATURATE] [LBOUND lowerbound] [UBOUND upperbound] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]", "Counts within bounds and sets an expiry."), number::increx),
+    entry("lcs", Arity::AtLeast(3), Flags::READONLY, &[KeySpec { search: Search::Index(1), find: Find::Range(1, 1, 0), access: Access::Read }],
+        doc("string", "7.0.0", "O(N*M), the lengths of the strings", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", "Finds the longest common subsequence of two strings."), lcs::lcs),
     entry("mget", Arity::AtLeast(2), READ_FAST, &[KeySpec::until(1, -1, 1, Access::Read)],
         doc("string", "1.0.0", "O(N), N keys", "key [key ...]", "Reads several strings."), mget),
     entry("mset", Arity::AtLeast(3), WRITE, &[KeySpec::until(1, -1, 2, Access::Overwrite)],
         doc("string", "1.0.1", "O(N), N keys", "key value [key value ...]", "Writes several strings at once."), set::mset),
+    entry("msetex", Arity::AtLeast(4), WRITE.and(Flags::MOVABLE_KEYS), &[KeySpec::counted_pairs(1, Access::Overwrite)],
+        doc("string", "8.4.0", "O(N), N keys", "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Writes several strings at once, with a common expiry."), set::msetex),
     entry("msetnx", Arity::AtLeast(3), WRITE, &[KeySpec::until(1, -1, 2, Access::Create)],
         doc("string", "1.0.1", "O(N), N keys", "key value [key value ...]", "Writes several strings if none of their keys exists."), set::msetnx),
     entry("psetex", Arity::Exactly(4), WRITE, OVERWRITE,
         doc("string", "2.6.0", "O(1)", "key milliseconds value", "Writes a string that lives for some milliseconds."), |cx, args| set::setex(cx, args, 1)),
     entry("set", Arity::AtLeast(3), WRITE, &[KeySpec::one(1, Access::Variable)],
-        doc("string", "1.0.0", "O(1)", "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Writes a string, whatever the key held before."), set::set),
+        doc("string", "1.0.0", "O(1)", "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Writes a string, whatever the key held before."), set::set),
     entry("setex", Arity::Exactly(4), WRITE, OVERWRITE,
         doc("string", "2.0.0", "O(1)", "key seconds value", "Writes a string that lives for some seconds."), |cx, args| set::setex(cx, args, 1000)),
     entry("setnx", Arity::Exactly(3), WRITE_FAST, &[KeySpec::one(1, Access::Create)],

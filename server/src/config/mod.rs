@@ -237,6 +237,13 @@ choices! {
     }
 }
 
+impl EvictionPolicy {
+    /// Whether it goes by when or how often keys are used.
+    pub fn uses_access(self) -> bool {
+        !matches!(self, Self::Noeviction | Self::AllkeysRandom | Self::VolatileRandom | Self::VolatileTtl)
+    }
+}
+
 choices! {
     /// Whether TLS clients must show a certificate.
     TlsAuthClients {

@@ -23,15 +23,23 @@ pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -
 
 /// DEBUG and MODULE may be limited to this machine or switched off, before anything else can be learnt.
 fn protected(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
-    if !command.flags.has(Flags::PROTECTED) {
+    if !command.flags.any(Flags::PROTECTED.and(Flags::PROTECTED_MODULE)) {
         return Ok(());
     }
+    let config = &cx.server.config;
+    let (name, directive, protection) = if command.flags.has(Flags::PROTECTED) {
+        ("DEBUG", "enable-debug-command", config.enable_debug_command)
+    } else {
+        ("MODULE", "enable-module-command", config.enable_module_command)
+    };
     let slot = cx.slot;
     let is_local = cx.server.clients.get(slot).and_then(|c| c.link()).is_none_or(|link| link.is_loopback());
-    if cx.server.config.enable_debug_command.allows(is_local) {
+    if protection.allows(is_local) {
         return Ok(());
     }
-    Err("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.".into())
+    Err(CommandError::Message(format!(
+        "ERR {name} command not allowed. If the {directive} option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
+    )))
 }
 
 fn authenticated(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {

@@ -4,7 +4,7 @@ use super::{Flow, park};
 use crate::context::{Caller, Cx};
 use crate::replication::Propagate;
 use crate::server::Ochre;
-use common::command::{Args, Command, CommandError, CommandId, Outcome};
+use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
 
 /// Runs a command of a client that passed all guards, and all that follows from it at once.
 pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, args: &Args<'_>) -> Flow {
@@ -46,9 +46,13 @@ fn perform(
     let outer = std::mem::replace(&mut cx.propagate, Propagate::AsIs);
     let db = cx.db;
     let mut args = args.clone();
+    // The last sample was taken when the command before this one ended. What EXEC and scripts call takes samples of its
+    // own, hence a difference.
+    let started_ns = cx.server.time.now_ns();
     let result = (command.run)(cx, &mut args);
     let blocked = matches!(result, Ok(Outcome::Block));
-    let elapsed = cx.server.time.sample();
+    cx.server.time.sample();
+    let elapsed = cx.server.time.now_ns() - started_ns;
     let stats = &mut cx.server.stats;
     if !blocked {
         stats.total_commands += 1;
@@ -58,6 +62,9 @@ fn perform(
         if cx.caller != Caller::Script {
             counts.latency.record(elapsed);
         }
+    }
+    if elapsed >= cx.server.slow.noteworthy_ns && !blocked {
+        note_slow(cx, command, &args, elapsed);
     }
     let failed = match result {
         Ok(outcome) => Ok(outcome),
@@ -71,6 +78,24 @@ fn perform(
         propagate_call(cx, db, propagate, dirty, &args);
     }
     failed.ok()
+}
+
+/// Tells slow log and latency monitor of a command that took long.
+#[cold]
+fn note_slow(cx: &mut Cx<'_>, command: &Command<Ochre>, args: &Args<'_>, elapsed_ns: u64) {
+    let at_s = cx.server.time.now_ms() / 1000;
+    let event = if command.flags.has(Flags::FAST) { "fast-command" } else { "command" };
+    cx.server.slow.sample(event, at_s, elapsed_ns);
+    if command.flags.has(Flags::SKIP_SLOWLOG) || !cx.server.slow.logs(elapsed_ns) {
+        return;
+    }
+    // A script's commands are nobody's, as in Redis.
+    let client = cx.server.clients.get(cx.slot).filter(|_| cx.caller != Caller::Script);
+    let (peer, name) = client.map_or_else(
+        || ("?:0".to_owned(), Vec::new()),
+        |client| (client.address().to_owned(), client.name.clone()),
+    );
+    cx.server.slow.log(at_s, elapsed_ns, args, peer, name);
 }
 
 #[cold]

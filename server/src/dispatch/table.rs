@@ -12,6 +12,8 @@ pub fn command_table() -> Table<Ochre> {
         common::command::command_commands(),
         common::pubsub::pubsub_commands(),
         commands::connection::COMMANDS,
+        commands::cluster::COMMANDS,
+        commands::module::COMMANDS,
         commands::generic::COMMANDS,
         commands::string::COMMANDS,
         commands::list::COMMANDS,

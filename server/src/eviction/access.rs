@@ -89,14 +89,25 @@ impl Access {
         }
     }
 
-    /// Whether every use is counted, writes included: the store itself only renews clocks.
+    /// Bits of an entry after it was looked up to be changed; `None` when that is no use.
+    #[inline]
+    pub fn after_write(&mut self, bits: u32) -> Option<u32> {
+        if self.is_paused {
+            return None;
+        }
+        Some(match self.measure {
+            Measure::Recency | Measure::Modification => self.seconds & CLOCK_MASK,
+            Measure::Frequency => self.counted(bits),
+        })
+    }
+
+    /// Whether uses are counted: a write that overwrites blindly has to look the key up for that.
     #[inline]
     pub fn counts(&self) -> bool {
         self.measure == Measure::Frequency
     }
 
-    /// Bits after one more use.
-    pub fn counted(&mut self, bits: u32) -> u32 {
+    fn counted(&mut self, bits: u32) -> u32 {
         let counter = self.frequency(bits);
         let above = counter.saturating_sub(NEW_COUNTER);
         let chance = 1.0 / (f64::from(above) * f64::from(self.log_factor) + 1.0);

@@ -333,13 +333,13 @@ fn put(server: &mut Server, loaded: Loaded, merging: bool) -> Result<(), String>
             Built::List(list) => NewValue::List(list),
         },
     };
-    let clock = server.time.access_clock();
+    let (clock, is_clock) = (server.time.access_clock(), !server.access.counts());
     let db = server.keyspace.db_mut(DbIndex(db));
     if !merging && db.contains(hash, &key) {
         return Err(format!("it has the key '{}' twice", String::from_utf8_lossy(&key)));
     }
     db.set(hash, &key, value, expire);
-    if let Some(idle_s) = idle_s {
+    if let Some(idle_s) = idle_s.filter(|_| is_clock) {
         db.touch(hash, &key, clock.saturating_sub(idle_s.min(u64::from(clock)) as u32));
     }
     Ok(())

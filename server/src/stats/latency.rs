@@ -21,6 +21,28 @@ impl LatencyHistogram {
         counts[bucket] = counts[bucket].saturating_add(1);
     }
 
+    /// Number of calls.
+    pub fn count(&self) -> u64 {
+        self.0.as_deref().map_or(0, |counts| counts.iter().map(|count| u64::from(*count)).sum())
+    }
+
+    /// For each power of two up to which the number of calls grew: microseconds, as Redis names that bound, and how many
+    /// calls did not take longer.
+    pub fn cumulative(&self) -> Vec<(u64, u64)> {
+        let Some(counts) = self.0.as_deref() else { return Vec::new() };
+        let (mut bounds, mut seen, mut shown) = (Vec::new(), 0, 0);
+        for (power, counts) in counts.chunks_exact(STEPS as usize).enumerate() {
+            seen += counts.iter().map(|count| u64::from(*count)).sum::<u64>();
+            // Redis's buckets begin at 1024 ns; its histogram keeps two digits, which makes each bound a 128th larger.
+            let above = (power + 1).max(10) - 10;
+            if seen > shown && power + 1 >= 10 {
+                bounds.push((((1032 << above) - 1) / 1000, seen));
+                shown = seen;
+            }
+        }
+        bounds
+    }
+
     /// The duration in nanoseconds that `percent` of the calls did not exceed.
     pub fn percentile(&self, percent: f64) -> Option<u64> {
         let counts = self.0.as_deref()?;
@@ -41,6 +63,17 @@ impl LatencyHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_have_the_names_of_redis() {
+        let mut histogram = LatencyHistogram::default();
+        assert_eq!((histogram.count(), histogram.cumulative()), (0, Vec::new()));
+        for nanos in [5, 900, 1500, 1600, 20_000, 60_000, 1_000_000] {
+            histogram.record(nanos);
+        }
+        assert_eq!(histogram.count(), 7);
+        assert_eq!(histogram.cumulative(), [(1, 2), (2, 4), (33, 5), (66, 6), (1056, 7)]);
+    }
 
     #[test]
     fn percentiles_are_close() {

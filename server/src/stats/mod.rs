@@ -1,8 +1,10 @@
 //! Counters for INFO and its kin.
 
 mod latency;
+mod slow;
 
 pub use latency::LatencyHistogram;
+pub use slow::{Sample, Series, Slow, SlowEntry};
 
 use common::command::CommandError;
 use std::collections::BTreeMap;

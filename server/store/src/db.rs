@@ -211,9 +211,6 @@ impl Db {
     #[inline(always)]
     pub fn entry_at_mut(&mut self, at: At) -> EntryMut<'_> {
         self.before_change(at, false);
-        if self.renews {
-            self.table.item(at).set_access(self.access);
-        }
         EntryMut { db: self, at }
     }
 

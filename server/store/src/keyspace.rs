@@ -1,6 +1,6 @@
 //! All databases, under one seed, and the snapshot that runs over them.
 
-use crate::db::{Db, Garbage};
+use crate::db::{Db, Expire, Garbage};
 use crate::hash::{Hash, Seed};
 use crate::snapshot::{SnapshotError, SnapshotSink};
 
@@ -69,6 +69,17 @@ impl Keyspace {
     /// Two different databases at once, for MOVE and COPY; `None` when they are the same.
     pub fn two_mut(&mut self, one: DbIndex, other: DbIndex) -> Option<(&mut Db, &mut Db)> {
         self.dbs.get_disjoint_mut([one.0, other.0]).ok().map(|[one, other]| (one, other))
+    }
+
+    /// Copies a value and its expiry to another key, over what that holds; false when there is nothing to copy. A big
+    /// value is shared, not copied; the new entry counts as used now.
+    pub fn copy(&mut self, from: (DbIndex, Hash, &[u8]), to: (DbIndex, Hash, &[u8])) -> bool {
+        let Some(entry) = self.db(from.0).get(from.1, from.2) else { return false };
+        let expire = entry.expire().map_or(Expire::None, Expire::At);
+        let (value, mut bytes) = (entry.value(), Vec::new());
+        let value = value.to_new_in(&mut bytes);
+        self.db_mut(to.0).set(to.1, to.2, value, expire);
+        true
     }
 
     /// Swaps the numbers of two databases. O(1).
@@ -185,7 +196,7 @@ mod tests {
     use crate::db::Expire;
     use crate::list::{End, List, ListLimit};
     use crate::snapshot::SnapshotValue;
-    use crate::value::{NewValue, Value};
+    use crate::value::{NewValue, SharedBytes, Value};
 
     type Image = HashMap<(usize, Vec<u8>), (Option<i64>, String)>;
 
@@ -452,5 +463,44 @@ mod tests {
         keyspace.swap(DbIndex(0), DbIndex(1));
         assert_eq!(keyspace.db(DbIndex(0)).len(), 1);
         assert_eq!(keyspace.db_mut(DbIndex(0)).clear().free_effort(), 1);
+    }
+
+    #[test]
+    fn a_copy_shares_what_is_big_until_it_changes() {
+        let mut keyspace = Keyspace::new(2, [7, 8]);
+        let limit = ListLimit::new(-2);
+        let mut list = List::new();
+        (0..20_000).for_each(|n: u32| list.push(End::Tail, &n.to_le_bytes(), &limit));
+        let (one, other) = (DbIndex(0), DbIndex(1));
+        let values = [
+            NewValue::Int(5),
+            NewValue::Bytes(b"small"),
+            NewValue::Shared(SharedBytes::new(vec![b'x'; 5000])),
+            NewValue::List(list),
+        ];
+        let (from, to) = (keyspace.hash(b"from"), keyspace.hash(b"to"));
+        for value in values {
+            keyspace.db_mut(one).set(from, b"from", value, Expire::At(77));
+            for db in [one, other] {
+                assert!(keyspace.copy((one, from, b"from"), (db, to, b"to")));
+                let copy = keyspace.db(db).get(to, b"to").expect("copied");
+                let entry = keyspace.db(one).get(from, b"from").expect("still there");
+                assert_eq!(spelled(copy.value()), spelled(entry.value()));
+                assert_eq!((copy.expire(), copy.encoding()), (Some(77), entry.encoding()));
+            }
+        }
+        keyspace
+            .db_mut(one)
+            .get_mut(to, b"to")
+            .and_then(|mut e| e.list_mut()?.pop(End::Tail, &limit, |_| ()))
+            .expect("a list");
+        let len = |db, hash, key: &[u8]| match keyspace.db(db).get(hash, key).expect("there").value() {
+            Value::List(list) => list.len(),
+            other => panic!("{other:?}"),
+        };
+        let lens = (len(one, from, b"from"), len(one, to, b"to"), len(other, to, b"to"));
+        assert_eq!(lens, (20_000, 19_999, 20_000));
+        let nothing = keyspace.hash(b"nothing");
+        assert!(!keyspace.copy((one, nothing, b"nothing"), (other, to, b"to")));
     }
 }

@@ -93,7 +93,7 @@ pub enum Value<'a> {
     List(&'a List),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
     /// The value's type.
     pub fn kind(&self) -> Kind {
         match self {
@@ -122,10 +122,23 @@ impl Value<'_> {
     }
 
     /// The same value as one to be stored: bytes stay borrowed, big values are shared.
-    pub fn to_new(&self) -> NewValue<'_> {
+    pub fn to_new(&self) -> NewValue<'a> {
         match self {
             Value::Int(n) => NewValue::Int(*n),
             Value::Bytes(bytes) => NewValue::Bytes(bytes),
+            Value::Shared(bytes) => NewValue::Shared((*bytes).clone()),
+            Value::List(list) => NewValue::List((*list).clone()),
+        }
+    }
+
+    /// As [`Self::to_new`], for a value whose database is about to change: small bytes are copied into `bytes`.
+    pub fn to_new_in<'b>(&self, bytes: &'b mut Vec<u8>) -> NewValue<'b> {
+        match self {
+            Value::Int(n) => NewValue::Int(*n),
+            Value::Bytes(small) => {
+                bytes.extend_from_slice(small);
+                NewValue::Bytes(bytes)
+            }
             Value::Shared(bytes) => NewValue::Shared((*bytes).clone()),
             Value::List(list) => NewValue::List((*list).clone()),
         }

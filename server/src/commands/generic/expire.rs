@@ -93,7 +93,7 @@ pub(super) fn ttl(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolute: 
     let key = cx.key(args.next());
     let now_ms = cx.server.time.now_ms();
     let reply = |reply: &mut Reply, value| reply.integer(value);
-    match cx.server.find(cx.db, key).map(|entry| entry.expire()) {
+    match cx.server.peek(cx.db, key).map(|entry| entry.expire()) {
         None => reply(&mut cx.reply, -2),
         Some(None) => reply(&mut cx.reply, -1),
         Some(Some(at_ms)) => {

@@ -80,12 +80,9 @@ pub(super) fn scan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         if pattern.is_some_and(|pattern| !glob_match(pattern, entry.key(), false)) {
             return;
         }
-        if kind.as_ref().is_some_and(|kind| entry.kind().name().as_bytes() != kind.as_slice()) {
-            return;
-        }
         if entry.expire().is_some_and(|at| at <= now_ms) {
             expired.push(entry.key().to_vec());
-        } else {
+        } else if kind.as_ref().is_none_or(|kind| entry.kind().name().as_bytes() == kind.as_slice()) {
             found.push(entry.key());
         }
     });

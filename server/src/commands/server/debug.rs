@@ -1,5 +1,6 @@
 //! DEBUG, as far as tests and operators use it.
 
+use super::digest;
 use crate::context::Cx;
 use crate::replication::Propagate;
 use crate::server::Key;
@@ -17,6 +18,10 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.propagate = Propagate::Nothing;
     match (subcommand.as_slice(), args.left()) {
         (b"help", 0) => help(cx),
+        (b"digest", 0) => digest::digest(cx),
+        (b"digest-value", 1..) => digest::digest_value(cx, args),
+        (b"error", 1) => Err(CommandError::Raw(args.next().to_vec())),
+        (b"htstats", 1) => table_stats(cx, args),
         (b"sleep", 1) => sleep(cx, args),
         (b"populate", 1..=3) => populate(cx, args),
         (b"object", 1..=2) => object(cx, args),
@@ -51,6 +56,15 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn help(cx: &mut Cx<'_>) -> CommandResult {
     const LINES: &[&str] = &[
+        "DIGEST",
+        "    Output a hex signature representing the current DB content.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Output a hex signature of the values of all the specified keys.",
+        "ERROR <string>",
+        "    Return a Redis protocol error with <string> as message. Useful for clients",
+        "    unit tests to simulate Redis errors.",
+        "HTSTATS <dbid>",
+        "    Return hash table statistics of the specified Redis database.",
         "LOG <message>",
         "    Write <message> to the server log.",
         "OBJECT <key>",
@@ -94,6 +108,21 @@ fn sleep(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
+/// How full the table of a database is.
+fn table_stats(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let index = crate::commands::integer(args.next())?;
+    let db = cx.database(index).map_err(|_| CommandError::Text("ERR Out of range database"))?;
+    let db = cx.server.keyspace.db(db);
+    let text = format!(
+        "[Dictionary HT]\n number of elements: {}\n table size in bytes: {}\n[Expires HT]\n number of elements: {}\n",
+        db.len(),
+        db.table_bytes(),
+        db.expires(),
+    );
+    cx.reply.verbatim(text.as_bytes());
+    Ok(Outcome::Done)
+}
+
 fn populate(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let positive = |word: &[u8]| {
         parse_i64(word)
@@ -124,9 +153,9 @@ fn populate(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let clock = cx.server.time.access_clock();
-    let Some(entry) = cx.server.find(cx.db, key) else { return Err("ERR no such key".into()) };
-    let idle = clock.wrapping_sub(entry.access()) & 0x00FF_FFFF;
+    let access = cx.server.inspect(cx.db, key).map(|entry| entry.access());
+    let idle = cx.server.access.idle_s(access.unwrap_or(0));
+    let Some(entry) = cx.server.inspect(cx.db, key) else { return Err("ERR no such key".into()) };
     let serialized = entry.memory_usage();
     let (extra, refcount) = match entry.value() {
         store::Value::List(list) => (format!(" ql_nodes:{}", list.node_count()), 1),

@@ -2,8 +2,13 @@
 
 mod config;
 mod debug;
+mod digest;
 mod flush;
 mod info;
+mod latency;
+mod lolwut;
+mod memory;
+mod slowlog;
 
 use super::doc;
 use crate::context::Cx;
@@ -51,8 +56,15 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("server", "1.0.0", "O(N), N keys", "[ASYNC | SYNC]", "Deletes all keys of the database."), flush::flushdb),
     entry("info", Arity::AtLeast(1), ANYTIME, &[Acl::Dangerous],
         doc("server", "1.0.0", "O(1)", "[section [section ...]]", "Describes the server's state."), info::info),
+    Command { subcommands: latency::SUBCOMMANDS, ..entry("latency", Arity::AtLeast(2), Flags::NONE, &[],
+        doc("server", "2.8.13", "Depends on the subcommand.", "", "Tells what took long."), latency::help) },
+    lolwut::COMMAND,
+    Command { subcommands: memory::SUBCOMMANDS, ..entry("memory", Arity::AtLeast(2), Flags::NONE, &[],
+        doc("server", "4.0.0", "Depends on the subcommand.", "", "Tells where memory goes."), memory::help) },
     entry("shutdown", Arity::AtLeast(1), ADMIN.and(ANYTIME).and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY), &[],
         doc("server", "1.0.0", "O(N) when it saves, N keys", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Saves as configured and ends the process."), shutdown),
+    Command { subcommands: slowlog::SUBCOMMANDS, ..entry("slowlog", Arity::AtLeast(2), Flags::NONE, &[],
+        doc("server", "2.2.12", "Depends on the subcommand.", "", "Tells which commands took long."), slowlog::help) },
     entry("swapdb", Arity::Exactly(3), Flags::WRITE.and(Flags::FAST), &[Acl::Keyspace, Acl::Dangerous],
         doc("server", "4.0.0", "O(N), N watched or waited-for keys", "index1 index2", "Exchanges two databases."), flush::swapdb),
     entry("time", Arity::Exactly(1), ANYTIME.and(Flags::FAST), &[],

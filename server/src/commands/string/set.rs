@@ -1,5 +1,6 @@
 //! SET and the commands that it absorbed.
 
+use super::options::{Condition, Ttl, WriteOptions, digest, expiry};
 use super::write_string;
 use crate::commands::integer;
 use crate::context::Cx;
@@ -7,21 +8,6 @@ use crate::events::Event;
 use crate::server::Key;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use store::{Expire, Kind, NewValue};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Condition {
-    Always,
-    IfMissing,
-    IfExists,
-}
-
-/// Options of SET.
-struct Options {
-    condition: Condition,
-    get: bool,
-    /// `Keep` for KEEPTTL, `At` for the four forms of an expiry.
-    expire: Expire,
-}
 
 pub(super) fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
@@ -31,14 +17,14 @@ pub(super) fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         cx.reply.ok();
         return Ok(Outcome::Done);
     }
-    let Options { condition, get, expire } = options(cx, args)?;
-    let exists = if get || condition != Condition::Always { exists(cx, key, get)? } else { false };
-    let applies = match condition {
-        Condition::Always => true,
-        Condition::IfMissing => !exists,
-        Condition::IfExists => exists,
-    };
-    if !applies {
+    let WriteOptions { condition, get, ttl } = WriteOptions::parse(args, true)?;
+    let expire = ttl.expire(cx, "set")?;
+    if get {
+        read_old(cx, key)?;
+    }
+    if condition != Condition::Always
+        && !condition.holds(cx.server.find(cx.db, key).map(|entry| entry.value()))?
+    {
         if !get {
             cx.reply.null();
         }
@@ -48,8 +34,8 @@ pub(super) fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if let Expire::At(at_ms) = expire {
         cx.server.notify(cx.db, key.bytes, Event::EXPIRE);
         propagate_expiring(cx, key, value, at_ms);
-    } else if get {
-        // A replica that knows no GET with NX must still apply it.
+    } else if get || condition.compares() {
+        // A replica that knows no GET with NX, or no comparison, must still apply it.
         let keep = expire == Expire::Keep;
         let words: [&[u8]; 4] = [b"SET", key.bytes, value, b"KEEPTTL"];
         cx.propagate_as(&words[..if keep { 4 } else { 3 }]);
@@ -60,89 +46,23 @@ pub(super) fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-/// Whether the key exists; with GET its value is the reply.
-fn exists(cx: &mut Cx<'_>, key: Key<'_>, get: bool) -> Result<bool, CommandError> {
-    if !get {
-        return Ok(cx.server.find(cx.db, key).is_some());
-    }
+/// Replies what the key holds.
+fn read_old(cx: &mut Cx<'_>, key: Key<'_>) -> Result<(), CommandError> {
     match cx.server.read(cx.db, key) {
-        Some(entry) => write_string(&mut cx.reply, entry.value()).map(|()| true),
+        Some(entry) => write_string(&mut cx.reply, entry.value()),
         None => {
             cx.reply.null();
-            Ok(false)
+            Ok(())
         }
     }
-}
-
-fn options(cx: &Cx<'_>, args: &mut Args<'_>) -> Result<Options, CommandError> {
-    let mut options = Options { condition: Condition::Always, get: false, expire: Expire::None };
-    while args.left() > 0 {
-        let free = options.expire == Expire::None;
-        if options.condition != Condition::IfExists && args.take("NX") {
-            options.condition = Condition::IfMissing;
-        } else if options.condition != Condition::IfMissing && args.take("XX") {
-            options.condition = Condition::IfExists;
-        } else if args.take("GET") {
-            options.get = true;
-        } else if (free || options.expire == Expire::Keep) && args.take("KEEPTTL") {
-            options.expire = Expire::Keep;
-        } else if free && args.left() > 1 {
-            let (unit_ms, absolute) = match args.next().to_ascii_uppercase().as_slice() {
-                b"EX" => (1000, false),
-                b"PX" => (1, false),
-                b"EXAT" => (1000, true),
-                b"PXAT" => (1, true),
-                _ => return Err(CommandError::Syntax),
-            };
-            // An expiry is judged last, so that a syntax error behind it is found first.
-            options.expire = Expire::At(0);
-            let number = args.next();
-            options_after_expiry(args, &mut options)?;
-            options.expire = Expire::At(expiry(cx, number, unit_ms, absolute, "set")?);
-            return Ok(options);
-        } else {
-            return Err(CommandError::Syntax);
-        }
-    }
-    Ok(options)
-}
-
-/// Options behind an expiry: no second one, no KEEPTTL.
-fn options_after_expiry(args: &mut Args<'_>, options: &mut Options) -> Result<(), CommandError> {
-    while args.left() > 0 {
-        if options.condition != Condition::IfExists && args.take("NX") {
-            options.condition = Condition::IfMissing;
-        } else if options.condition != Condition::IfMissing && args.take("XX") {
-            options.condition = Condition::IfExists;
-        } else if args.take("GET") {
-            options.get = true;
-        } else {
-            return Err(CommandError::Syntax);
-        }
-    }
-    Ok(())
-}
-
-/// When something expires, Unix ms.
-fn expiry(
-    cx: &Cx<'_>,
-    word: &[u8],
-    unit_ms: i64,
-    absolute: bool,
-    command: &str,
-) -> Result<i64, CommandError> {
-    let invalid = || CommandError::Message(format!("ERR invalid expire time in '{command}' command"));
-    let number = integer(word)?;
-    if number <= 0 {
-        return Err(invalid());
-    }
-    let ms = number.checked_mul(unit_ms).ok_or_else(invalid)?;
-    if absolute { Ok(ms) } else { ms.checked_add(cx.server.time.now_ms()).ok_or_else(invalid) }
 }
 
 /// Writes the value and announces it.
 #[inline]
 fn store(cx: &mut Cx<'_>, key: Key<'_>, value: &[u8], expire: Expire) {
+    if cx.server.access.counts() {
+        cx.server.locate(cx.db, key); // counts the use of a key that is overwritten
+    }
     let outcome =
         cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, NewValue::from_bytes(value), expire);
     match outcome.replaced {
@@ -182,7 +102,7 @@ pub(super) fn setex(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64) -> Comma
 
 pub(super) fn getset(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    exists(cx, key, true)?;
+    read_old(cx, key)?;
     let value = args.next();
     store(cx, key, value, Expire::None);
     cx.propagate_as(&[b"SET", key.bytes, value]);
@@ -213,6 +133,138 @@ pub(super) fn msetnx(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         store(cx, key, args.next(), Expire::None);
     }
     cx.reply.integer(1);
+    Ok(Outcome::Done)
+}
+
+pub(super) fn msetex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let count =
+        integer(args.next()).ok().and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let count = count.ok_or(CommandError::Text("ERR invalid numkeys value"))?;
+    if args.left() / 2 < count {
+        return Err("ERR wrong number of key-value pairs".into());
+    }
+    let mut options = args.clone();
+    options.skip(2 * count);
+    let WriteOptions { condition, ttl, .. } = WriteOptions::parse(&mut options, false)?;
+    let expire = ttl.expire(cx, "msetex")?;
+    let pairs: Vec<(Key<'_>, &[u8])> = (0..count).map(|_| (cx.key(args.next()), args.next())).collect();
+    for (key, _) in &pairs {
+        if !condition.holds(cx.server.find(cx.db, *key).map(|entry| entry.value()))? {
+            cx.reply.integer(0);
+            return Ok(Outcome::Done);
+        }
+    }
+    for (key, value) in &pairs {
+        store(cx, *key, value, expire);
+        if matches!(expire, Expire::At(_)) {
+            cx.server.notify(cx.db, key.bytes, Event::EXPIRE);
+        }
+    }
+    if cx.is_propagating() {
+        propagate_pairs(cx, &pairs, expire);
+    }
+    cx.reply.integer(1);
+    Ok(Outcome::Done)
+}
+
+/// Tells replicas in words that they know: MSET and PEXPIREAT, or SET for keys that keep their expiry.
+fn propagate_pairs(cx: &mut Cx<'_>, pairs: &[(Key<'_>, &[u8])], expire: Expire) {
+    if expire == Expire::Keep {
+        pairs.iter().for_each(|(key, value)| cx.propagate_as(&[b"SET", key.bytes, value, b"KEEPTTL"]));
+        return;
+    }
+    let mut words: Vec<&[u8]> = vec![b"MSET"];
+    words.extend(pairs.iter().flat_map(|(key, value)| [key.bytes, value]));
+    cx.propagate_as(&words);
+    if let Expire::At(at_ms) = expire {
+        let at_ms = at_ms.to_string();
+        pairs.iter().for_each(|(key, _)| cx.propagate_as(&[b"PEXPIREAT", key.bytes, at_ms.as_bytes()]));
+    }
+}
+
+/// Reads a string and changes when it expires.
+pub(super) fn getex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.next());
+    let mut ttl = Ttl::Unsaid;
+    while args.left() > 0 {
+        if !ttl.take_word(args, "PERSIST", Ttl::Persist) && !ttl.take(args) {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let had_expiry = match cx.server.read(cx.db, key) {
+        Some(entry) => {
+            write_string(&mut cx.reply, entry.value())?;
+            entry.expire().is_some()
+        }
+        None => {
+            cx.reply.null();
+            return Ok(Outcome::Done);
+        }
+    };
+    match ttl.expire(cx, "getex")? {
+        // Only a point in time can lie in the past; a duration is positive.
+        Expire::At(at_ms) if at_ms <= cx.server.time.now_ms() => {
+            let lazily = cx.server.config.lazyfree_lazy_expire;
+            cx.server.remove(cx.db, key, lazily);
+            cx.changed(key, Event::DEL);
+            cx.propagate_as(&[if lazily { b"UNLINK" } else { b"DEL" }, key.bytes]);
+        }
+        Expire::At(at_ms) => {
+            cx.server.keyspace.db_mut(cx.db).set_expire(key.hash, key.bytes, Some(at_ms));
+            cx.changed(key, Event::EXPIRE);
+            cx.propagate_as(&[b"PEXPIREAT", key.bytes, at_ms.to_string().as_bytes()]);
+        }
+        _ if ttl == Ttl::Persist && had_expiry => {
+            cx.server.keyspace.db_mut(cx.db).set_expire(key.hash, key.bytes, None);
+            cx.changed(key, Event::PERSIST);
+            cx.propagate_as(&[b"PERSIST", key.bytes]);
+        }
+        _ => {}
+    }
+    Ok(Outcome::Done)
+}
+
+/// Deletes a key, if a condition on its value holds.
+pub(super) fn delex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.next());
+    let condition = match args.left() {
+        0 => Condition::Always,
+        2 => Condition::take(args)
+            .ok_or(CommandError::Text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"))?,
+        _ => return Err(CommandError::Arity("delex".into())),
+    };
+    delete_if(cx, key, condition)
+}
+
+pub(super) fn delifeq(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.next());
+    delete_if(cx, key, Condition::Value(args.next(), true))
+}
+
+fn delete_if(cx: &mut Cx<'_>, key: Key<'_>, condition: Condition<'_>) -> CommandResult {
+    let deletes = match cx.server.find(cx.db, key) {
+        None => false,
+        Some(entry) => condition.holds(Some(entry.value()))?,
+    };
+    if deletes {
+        let lazily = cx.server.config.lazyfree_lazy_user_del;
+        cx.delete(key, lazily);
+        cx.propagate_as(&[if lazily { b"UNLINK" } else { b"DEL" }, key.bytes]);
+    }
+    cx.reply.integer(i64::from(deletes));
+    Ok(Outcome::Done)
+}
+
+/// Replies the digest that IFDEQ and IFDNE compare with.
+pub(super) fn digest_of(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let key = cx.key(args.next());
+    match cx.server.read(cx.db, key) {
+        Some(entry) => {
+            let mut buffer = itoa::Buffer::new();
+            cx.reply.bulk(digest(super::string_bytes(entry.value(), &mut buffer)?).as_bytes());
+        }
+        None => cx.reply.null(),
+    }
     Ok(Outcome::Done)
 }
 

@@ -1,0 +1,98 @@
+//! Signatures of the data set, the same as Redis's: two servers that hold the same data show the same.
+//!
+//! ```text
+//! data set   XOR over all keys of   digest(key and value)
+//! a key      chain of database, name, type, elements; an expiry is marked, not its time
+//! chain      digest = SHA1(digest XOR SHA1(bytes))
+//! ```
+
+use crate::context::Cx;
+use common::command::{Args, CommandResult, Outcome};
+use sha1::{Digest, Sha1};
+use store::{DbIndex, Element, Entry, Value};
+
+/// A SHA1 sum in the making of a signature.
+#[derive(Clone, Copy, Default)]
+struct Signature([u8; 20]);
+
+impl Signature {
+    /// Adds something regardless of the order.
+    fn add(&mut self, bytes: &[u8]) {
+        let sum = Sha1::digest(bytes);
+        self.0.iter_mut().zip(sum).for_each(|(byte, other)| *byte ^= other);
+    }
+
+    /// Adds something whose place matters.
+    fn chain(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    fn chain_value(&mut self, entry: &Entry<'_>) {
+        let mut buffer = itoa::Buffer::new();
+        match entry.value() {
+            Value::Int(value) => {
+                self.chain(&0u32.to_be_bytes());
+                self.chain(buffer.format(value).as_bytes());
+            }
+            Value::Bytes(bytes) => {
+                self.chain(&0u32.to_be_bytes());
+                self.chain(bytes);
+            }
+            Value::Shared(bytes) => {
+                self.chain(&0u32.to_be_bytes());
+                self.chain(bytes);
+            }
+            Value::List(list) => {
+                self.chain(&1u32.to_be_bytes());
+                for element in list.iter() {
+                    match element {
+                        Element::Int(value) => self.chain(buffer.format(value).as_bytes()),
+                        Element::Bytes(bytes) => self.chain(bytes),
+                    }
+                }
+            }
+        }
+        if entry.expire().is_some() {
+            self.add(b"!!expire!!");
+        }
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// DEBUG DIGEST: the signature of all databases.
+pub(super) fn digest(cx: &mut Cx<'_>) -> CommandResult {
+    let mut all = Signature::default();
+    for index in 0..cx.server.keyspace.count() {
+        let db = cx.server.keyspace.db(DbIndex(index));
+        if db.is_empty() {
+            continue;
+        }
+        all.chain(&(index as u32).to_be_bytes());
+        for entry in db.iter() {
+            let mut one = Signature::default();
+            one.chain(entry.key());
+            one.chain_value(&entry);
+            all.add(&one.0);
+        }
+    }
+    cx.reply.simple(&all.hex());
+    Ok(Outcome::Done)
+}
+
+/// DEBUG DIGEST-VALUE: the signature of each key's value.
+pub(super) fn digest_value(cx: &mut Cx<'_>, args: &Args<'_>) -> CommandResult {
+    cx.reply.array(args.left());
+    for key in args.rest() {
+        let key = cx.key(key);
+        let mut one = Signature::default();
+        if let Some(entry) = cx.server.keyspace.db(cx.db).get(key.hash, key.bytes) {
+            one.chain_value(&entry);
+        }
+        cx.reply.simple(&one.hex());
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,104 @@
+//! SLOWLOG.
+
+use super::doc;
+use crate::context::Cx;
+use crate::server::Ochre;
+use common::command::{
+    Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome, write_help,
+};
+use common::number::parse_i64;
+
+const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
+
+/// Entries that GET replies when the client names no count.
+const COUNT: usize = 10;
+
+/// Subcommands of SLOWLOG.
+#[rustfmt::skip]
+pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
+    sub("get", Arity::AtLeast(2), FLAGS, "2.2.12", &["request_policy:all_nodes", "nondeterministic_output"], "[count]", "Lists the latest commands that took long.", get),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "6.2.0", &[], "", "Lists the subcommands of SLOWLOG.", help),
+    sub("len", Arity::Exactly(2), FLAGS, "2.2.12", &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"], "", "Counts the entries of the slow log.", len),
+    sub("reset", Arity::Exactly(2), FLAGS, "2.2.12", &["request_policy:all_nodes", "response_policy:all_succeeded"], "", "Empties the slow log.", reset),
+];
+
+#[expect(clippy::too_many_arguments, reason = "a line per subcommand, with all that varies")]
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    since: &'static str,
+    tips: &'static [&'static str],
+    syntax: &'static str,
+    summary: &'static str,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    let doc = doc("server", since, "O(N), N entries", syntax, summary);
+    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
+}
+
+pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    const LINES: &[&str] = &[
+        "GET [<count>]",
+        "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+        "    Entries are made of:",
+        "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+        "    client name",
+        "LEN",
+        "    Return the length of the slowlog.",
+        "RESET",
+        "    Reset the slowlog.",
+        "HELP",
+        "    Print this help.",
+    ];
+    write_help(&mut cx.reply, "SLOWLOG", LINES);
+    Ok(Outcome::Done)
+}
+
+fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    let count = match args.try_next() {
+        None => COUNT,
+        Some(word) => match parse_i64(word) {
+            Some(-1) => usize::MAX,
+            Some(count) if count >= 0 => count as usize,
+            _ => return Err("ERR count should be greater than or equal to -1".into()),
+        },
+    };
+    if args.left() > 0 {
+        return Err(CommandError::Raw(
+            [
+                b"ERR unknown subcommand or wrong number of arguments for '",
+                args.get(1),
+                b"'. Try SLOWLOG HELP.",
+            ]
+            .concat(),
+        ));
+    }
+    let entries = cx.server.slow.entries();
+    cx.reply.array(entries.len().min(count));
+    for entry in entries.take(count) {
+        cx.reply.array(7);
+        cx.reply.integer(entry.id);
+        cx.reply.integer(entry.at_s);
+        cx.reply.integer(entry.duration_us);
+        cx.reply.array(entry.words.len());
+        entry.words.iter().for_each(|word| cx.reply.bulk(word));
+        cx.reply.bulk(entry.peer.as_bytes());
+        cx.reply.bulk(&entry.name);
+        // Since 8.10: how many words there were before the entry was shortened.
+        cx.reply.integer(entry.argc as i64);
+    }
+    Ok(Outcome::Done)
+}
+
+fn len(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    cx.reply.integer(cx.server.slow.entries().len() as i64);
+    Ok(Outcome::Done)
+}
+
+fn reset(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    cx.server.slow.reset_log();
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
