@@ -227,13 +227,13 @@ impl Server {
         Some(at)
     }
 
-    /// Deletes a key whose time is up, and lets replicas do so.
+    /// Deletes a key whose time is up, and lets replicas do so. No change in the sense of `dirty`: the command that came
+    /// across it has changed nothing.
     #[cold]
     pub fn expire(&mut self, db: DbIndex, key: Key<'_>) {
         let Some(removed) = self.keyspace.db_mut(db).remove(key.hash, key.bytes) else { return };
         self.garbage.release(removed.into_garbage(), self.config.lazyfree_lazy_expire);
         self.stats.expired_keys += 1;
-        self.dirty += 1;
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         self.replication.propagate(db, &[verb, key.bytes]);
         self.watches.touch_expired(&mut self.clients, db, key.bytes);

@@ -338,7 +338,7 @@ pub fn random_write(random: &mut Random) -> Vec<Vec<u8>> {
     let few = random.below(300).to_string();
     let later = (now_ms + 1_000_000 + random.below(1000)).to_string();
     let key = random.pick(&[&string, &list, &number]).to_owned();
-    let command = match random.below(44) {
+    let command = match random.below(58) {
         0..=4 => format!("SET {string} {value}"),
         5 => format!("SET {string} {value} PX {}", random.below(300) + 1),
         6 => format!("SET {string} {value} EX 1000 GET"),
@@ -376,6 +376,20 @@ pub fn random_write(random: &mut Random) -> Vec<Vec<u8>> {
         41 if random.below(20) == 0 => "SWAPDB 0 1".to_owned(),
         42 if random.below(40) == 0 => "FLUSHDB".to_owned(),
         43 if random.below(100) == 0 => "FLUSHALL".to_owned(),
+        44 => format!("GETEX {string} PX {}", random.below(300) + 1),
+        45 => format!("GETEX {string} PERSIST"),
+        46 => format!("MSETEX 2 {string} {value} {other} {few} EX 500"),
+        47 => format!("MSETEX 2 {string} {few} {other} {few} XX KEEPTTL"),
+        48 => format!("SET {string} {value} IFNE {few} PX {}", random.below(300) + 1),
+        49 => format!("SET {number} {few} IFEQ 7 GET"),
+        50 => format!("DELEX {number} IFNE {few}"),
+        51 => format!("INCREX {number} BYINT {few} UBOUND 2000 SATURATE EX 500 ENX"),
+        52 => format!("INCREX {number} BYFLOAT 0.1 PERSIST"),
+        53 => format!("RENAME {string} {other}"),
+        54 => format!("RENAMENX {list} l{}", random.below(60)),
+        55 => format!("COPY {list} l{} DB {} REPLACE", random.below(60), random.below(3)),
+        56 => format!("COPY {string} {other} REPLACE"),
+        57 => format!("MOVE {key} {}", random.below(3)),
         _ => format!("SET {number} {few}"),
     };
     command.split(' ').map(|word| word.as_bytes().to_vec()).collect()

@@ -1,7 +1,7 @@
 //! Walking the keyspace: SCAN, KEYS, RANDOMKEY.
 
 use super::cursor;
-use crate::context::Cx;
+use crate::context::{Caller, Cx};
 use crate::lifecycle::fill_random;
 use crate::server::Key;
 use common::command::{Args, CommandError, CommandResult, Outcome};
@@ -43,7 +43,7 @@ pub(super) fn randomkey(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult 
         let alive = entry.expire().is_none_or(|at| at > cx.server.time.now_ms());
         if !alive && attempt < RANDOM_TRIES {
             let hash = cx.server.keyspace.hash(&key);
-            cx.server.expire(cx.db, Key { bytes: &key, hash });
+            expire(cx, Key { bytes: &key, hash });
             continue;
         }
         cx.reply.bulk(&key);
@@ -51,6 +51,15 @@ pub(super) fn randomkey(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult 
     }
     cx.reply.null();
     Ok(Outcome::Done)
+}
+
+/// Deletes a key that a walk came across. Each is a change by itself, as if it had been found by the clock: replicas
+/// need not take them as one, and the number of keys in a walk has no limit.
+fn expire(cx: &mut Cx<'_>, key: Key<'_>) {
+    cx.server.expire(cx.db, key);
+    if cx.caller == Caller::Client {
+        cx.server.replication.commit();
+    }
 }
 
 pub(super) fn scan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
@@ -94,7 +103,7 @@ pub(super) fn scan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     }
     for key in expired {
         let hash = cx.server.keyspace.hash(&key);
-        cx.server.expire(cx.db, Key { bytes: &key, hash });
+        expire(cx, Key { bytes: &key, hash });
     }
     Ok(Outcome::Done)
 }
