@@ -1,5 +1,6 @@
 //! DEBUG, as far as tests and operators use it.
 
+use crate::config::rewrite::Extent;
 use crate::context::Cx;
 use crate::replication::Propagate;
 use crate::server::Key;
@@ -32,6 +33,7 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"config-rewrite-force-all", 0) => super::config::write_config(cx, Extent::Everything),
         (b"reload", _) => reload(cx, args),
         (b"panic", 0) => panic!("called by DEBUG PANIC"),
         (b"segfault", 0) => {
@@ -51,6 +53,9 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn help(cx: &mut Cx<'_>) -> CommandResult {
     const LINES: &[&str] = &[
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    Like CONFIG REWRITE but writes all configuration options, including",
+        "    keywords not listed in original configuration file or default values.",
         "LOG <message>",
         "    Write <message> to the server log.",
         "OBJECT <key>",
