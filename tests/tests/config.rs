@@ -113,10 +113,16 @@ fn files_are_read_like_redis_reads_them() {
     });
 }
 
+/// Redis 7.0 lists fewer names where newer servers have more.
+fn without_newer_choices(text: &str) -> String {
+    [", nothing", ", volatile-lrm, allkeys-lrm"]
+        .iter()
+        .fold(text.to_owned(), |text, newer| text.replace(newer, ""))
+}
+
 /// Passwords are left out of our messages, so the line is left out of both.
 fn hidden(complaint: &str) -> String {
-    // Newer servers have one more level.
-    let complaint = &complaint.replace("verbose, notice, warning, nothing", "verbose, notice, warning");
+    let complaint = &without_newer_choices(complaint);
     let secret = ["requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"];
     let is_secret = |line: &&str| secret.iter().any(|name| line.starts_with(&format!(">>> '{name}")));
     complaint.lines().filter(|line| !is_secret(line)).collect::<Vec<_>>().join("\n")
@@ -170,7 +176,7 @@ fn the_environment_is_read_like_a_file() {
 const SET_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("activedefrag", "yes", "Debian's server is built without it"),
     ("activedefrag", "YES", "Debian's server is built without it"),
-    ("loglevel", "*", "newer servers have one more level; the file's test compares the others"),
+    ("loglevel", "nothing", "newer servers have this level"),
     ("maxclients", "*", "Redis searches for minutes for a limit of open files that it can get"),
     ("maxmemory-clients", "18446744073709551615", "an overflow makes it 1 % in Redis"),
     ("maxmemory-clients", "99999999999999999999", "an overflow makes it 1 % in Redis"),
@@ -195,7 +201,7 @@ fn config_set_says_what_redis_says() {
             let Some(value) = as_argument(sample) else { continue };
             let mut check = |words: &[&str]| {
                 let (a, b) = (our.call(words), their.call(words));
-                if a != b {
+                if without_newer_choices(&a.to_string()) != without_newer_choices(&b.to_string()) {
                     wrong.push(format!("{words:?} after {value:?}\n   ours:   {a:?}\n   theirs: {b:?}"));
                 }
             };

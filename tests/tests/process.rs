@@ -433,3 +433,24 @@ fn shutdown_does_as_it_is_told() {
         assert_eq!(server.wait(), Some(0));
     }
 }
+
+#[test]
+fn the_kernel_gets_its_score_back() {
+    let server = Settings::new().start();
+    let mut client = server.client();
+    let path = format!("/proc/{}/oom_score_adj", server.pid());
+    let score = || fs::read_to_string(&path).expect("it runs").trim().to_owned();
+    // Twice: what was there before is looked at each time anew.
+    for before in ["22", "33"] {
+        fs::write(&path, before).expect("it may be raised");
+        let base: i64 = before.parse().expect("a number");
+        client.call(&["CONFIG", "SET", "oom-score-adj-values", "9 9 9", "oom-score-adj", "yes"]);
+        assert_eq!(score(), (base + 9).to_string());
+        client.call(&["CONFIG", "SET", "oom-score-adj", "absolute", "oom-score-adj-values", "50 9 9"]);
+        assert_eq!(score(), "50");
+        // Lower than it was: not everybody may.
+        if client.call(&["CONFIG", "SET", "oom-score-adj", "no"]) == "+OK\r\n" {
+            assert_eq!(score(), before);
+        }
+    }
+}

@@ -178,6 +178,8 @@ pub struct Directive {
     pub name: &'static str,
     /// An older name that works as well.
     pub alias: Option<&'static str>,
+    /// A name of newer servers that works too; patterns don't show it.
+    pub also: Option<&'static str>,
     /// Kind, default and field.
     pub kind: Kind,
     /// Only settable before the start.
@@ -209,6 +211,7 @@ impl Directive {
         Directive {
             name,
             alias: None,
+            also: None,
             kind,
             immutable: false,
             hidden: false,
@@ -282,6 +285,12 @@ impl Directive {
     /// A directive with a syntax of its own.
     pub const fn special(name: &'static str, special: Special, doc: &'static str) -> Self {
         Self::new(name, Kind::Special(special), true, doc)
+    }
+
+    /// See [`Directive::also`].
+    pub const fn also(mut self, name: &'static str) -> Self {
+        self.also = Some(name);
+        self
     }
 
     /// Adds an older name.

@@ -137,7 +137,7 @@ impl Layers {
         ours.sort(); // the environment has no order: make mistakes show up in a stable one
         for (name, value) in ours {
             let short = name[ENV_PREFIX.len()..].to_ascii_lowercase();
-            let known = table::all().flat_map(|d| [Some(d.name), d.alias]).flatten();
+            let known = table::all().flat_map(|d| [Some(d.name), d.alias, d.also]).flatten();
             let directive = known.into_iter().find(|known| known.replace('-', "_") == short);
             let mut line = directive.unwrap_or(&short).as_bytes().to_vec();
             line.push(b' ');

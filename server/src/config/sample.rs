@@ -47,7 +47,7 @@ fn render_directive(text: &mut String, directive: &Directive) {
     for line in wrap(directive.doc) {
         let _ = writeln!(text, "# {line}");
     }
-    if let Some(alias) = directive.alias {
+    for alias in [directive.alias, directive.also].into_iter().flatten() {
         let _ = writeln!(text, "# Also known as {alias}.");
     }
     match directive.honoured {

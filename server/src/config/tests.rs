@@ -14,10 +14,6 @@ const OURS: &[&str] = &[
     "hide-user-data-from-log",
     "max-new-connections-per-cycle",
     "max-new-tls-connections-per-cycle",
-    "server-cpulist",
-    "bio-cpulist",
-    "bgsave-cpulist",
-    "aof-rewrite-cpulist",
 ];
 
 fn shown(config: &Config, name: &str) -> Option<String> {
@@ -31,7 +27,7 @@ fn set(config: &mut Config, pairs: &[(&str, &str)], by: SetBy) -> Result<Change,
 
 #[test]
 fn names_are_unique_lower_case_and_documented() {
-    let mut names: Vec<&str> = table::all().flat_map(|d| [Some(d.name), d.alias]).flatten().collect();
+    let mut names: Vec<&str> = table::all().flat_map(|d| [Some(d.name), d.alias, d.also]).flatten().collect();
     let count = names.len();
     names.sort_unstable();
     names.dedup();

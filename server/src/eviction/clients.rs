@@ -7,6 +7,9 @@ use crate::server::Server;
 use crate::session::Session;
 use common::clients::{Client, ClientClass, Slot};
 
+/// The limit is never lower, bytes: below it nobody could connect to raise it again. As in Redis.
+const LIMIT_MIN: u64 = 128 << 10;
+
 /// Whether a client may be cut off, and counts.
 fn counts(client: &Client<Session>) -> bool {
     !client.no_evict && matches!(client.class(), ClientClass::Normal | ClientClass::PubSub)
@@ -15,7 +18,7 @@ fn counts(client: &Client<Session>) -> bool {
 impl Server {
     /// Bytes that all clients together may hold; `None` without a limit.
     fn client_memory_limit(&self) -> Option<u64> {
-        match self.config.max_memory_clients {
+        let limit = match self.config.max_memory_clients {
             0 => None,
             bytes @ 1.. => Some(bytes.cast_unsigned()),
             // Without `maxmemory` a share of it means nothing.
@@ -23,7 +26,8 @@ impl Server {
                 Some((u128::from(self.config.max_memory) * u128::from(percent.unsigned_abs()) / 100) as u64)
             }
             _ => None,
-        }
+        };
+        limit.map(|bytes| bytes.max(LIMIT_MIN))
     }
 
     /// Cuts off the biggest clients until the others are within the limit.

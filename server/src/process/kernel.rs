@@ -2,14 +2,14 @@
 
 use crate::config::{Config, OomScore};
 use rustix::thread::CpuSet;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 const OOM_SCORE_FILE: &str = "/proc/self/oom_score_adj";
 const HUGE_PAGES_FILE: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 const BACKLOG_FILE: &str = "/proc/sys/net/core/somaxconn";
 
-/// The score that the process was started with.
-static OOM_SCORE_BASE: OnceLock<i64> = OnceLock::new();
+/// The score that the process had before we changed it, while it is changed.
+static OOM_SCORE_BASE: Mutex<Option<i64>> = Mutex::new(None);
 
 /// Sets the score of `oom-score-adj`, or puts back what was there before.
 ///
@@ -17,15 +17,18 @@ static OOM_SCORE_BASE: OnceLock<i64> = OnceLock::new();
 /// Redis's text for CONFIG SET; the cause is in the log.
 pub fn set_oom_score(config: &Config, is_replica: bool) -> Result<(), String> {
     let wanted = config.oom_score_adj_values[usize::from(is_replica)];
-    let score = match (config.oom_score_adj, OOM_SCORE_BASE.get()) {
-        (OomScore::No, None) => return Ok(()),
-        (OomScore::No, Some(base)) => *base,
-        (mode, _) => {
-            let base = *OOM_SCORE_BASE.get_or_init(|| {
+    let mut base = OOM_SCORE_BASE.lock().unwrap_or_else(PoisonError::into_inner);
+    let score = match config.oom_score_adj {
+        OomScore::No => match base.take() {
+            Some(before) => before,
+            None => return Ok(()),
+        },
+        mode => {
+            let before = *base.get_or_insert_with(|| {
                 let text = std::fs::read_to_string(OOM_SCORE_FILE).unwrap_or_default();
                 text.trim().parse().unwrap_or(0)
             });
-            (if mode == OomScore::Absolute { wanted } else { base + wanted }).clamp(-1000, 1000)
+            (if mode == OomScore::Absolute { wanted } else { before + wanted }).clamp(-1000, 1000)
         }
     };
     std::fs::write(OOM_SCORE_FILE, score.to_string()).map_err(|error| {

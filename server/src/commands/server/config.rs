@@ -2,7 +2,7 @@
 
 use super::doc;
 use crate::config::SetBy;
-use crate::config::rewrite::rewrite_file;
+use crate::config::rewrite::{Extent, rewrite_file};
 use crate::context::Cx;
 use crate::server::Ochre;
 use common::command::{
@@ -85,10 +85,15 @@ fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 fn rewrite(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    write_config(cx, Extent::Changes)
+}
+
+/// Brings the configuration file up to date.
+pub(super) fn write_config(cx: &mut Cx<'_>, extent: Extent) -> CommandResult {
     let Some(file) = &cx.server.lifecycle.config_file else {
         return Err("ERR The server is running without a config file".into());
     };
-    match rewrite_file(file, &cx.server.config) {
+    match rewrite_file(file, &cx.server.config, extent) {
         Ok(()) => {
             tracing::warn!("CONFIG REWRITE executed with success.");
             cx.reply.ok();

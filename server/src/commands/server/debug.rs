@@ -1,6 +1,7 @@
 //! DEBUG, as far as tests and operators use it.
 
 use super::digest;
+use crate::config::rewrite::Extent;
 use crate::context::Cx;
 use crate::replication::Propagate;
 use crate::server::Key;
@@ -37,6 +38,7 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"config-rewrite-force-all", 0) => super::config::write_config(cx, Extent::Everything),
         (b"reload", _) => reload(cx, args),
         (b"panic", 0) => panic!("called by DEBUG PANIC"),
         (b"segfault", 0) => {
@@ -56,6 +58,9 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn help(cx: &mut Cx<'_>) -> CommandResult {
     const LINES: &[&str] = &[
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    Like CONFIG REWRITE but writes all configuration options, including",
+        "    keywords not listed in original configuration file or default values.",
         "DIGEST",
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",

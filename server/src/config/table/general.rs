@@ -206,11 +206,11 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     .apply(Apply::OomScore),
     Directive::yes_no("disable-thp", true, field!(bool disable_thp), "Keep the kernel's huge pages away.").immutable(),
     Directive::text("ignore-warnings", "", None, "Warnings of the system check to pass over."),
-    Directive::text("server_cpulist", "", field!(text server_cpulist), "Processors for the main threads, such as 0-3,8 or 0-7:2.").alias("server-cpulist").immutable(),
-    Directive::text("bio_cpulist", "", field!(text bio_cpulist), "Processors for background threads.").alias("bio-cpulist").immutable(),
+    Directive::text("server_cpulist", "", field!(text server_cpulist), "Processors for the main threads, such as 0-3,8 or 0-7:2.").also("server-cpulist").immutable(),
+    Directive::text("bio_cpulist", "", field!(text bio_cpulist), "Processors for background threads.").also("bio-cpulist").immutable(),
     Directive::text("aof_rewrite_cpulist", "", None, "Processors for rewriting the append-only file.")
-        .alias("aof-rewrite-cpulist").immutable(),
-    Directive::text("bgsave_cpulist", "", field!(text bgsave_cpulist), "Processors for snapshots.").alias("bgsave-cpulist").immutable(),
+        .also("aof-rewrite-cpulist").immutable(),
+    Directive::text("bgsave_cpulist", "", field!(text bgsave_cpulist), "Processors for snapshots.").also("bgsave-cpulist").immutable(),
 ];
 
 const ACL_CHANNELS: Choices = &[("allchannels", 1), ("resetchannels", 0)];

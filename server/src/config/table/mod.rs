@@ -64,7 +64,7 @@ pub fn all() -> impl Iterator<Item = &'static Directive> {
 /// The directive of this name or alias, in any case, and which of the two it was.
 pub fn find(name: &[u8]) -> Option<(&'static Directive, &'static str)> {
     all().find_map(|directive| {
-        let names = [Some(directive.name), directive.alias];
+        let names = [Some(directive.name), directive.alias, directive.also];
         let found = names.into_iter().flatten().find(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
         Some((directive, found))
     })

@@ -41,7 +41,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     .alias("slaveof")
     .immutable()
     .refused("this server cannot be a replica yet"),
-    Directive::text("masterauth", "", None, "Password to give to the master.").sensitive(),
+    Directive::text("masterauth", "", None, "Password to give to the master.")
+        .also("primaryauth")
+        .sensitive(),
     Directive::text("masteruser", "", None, "User to log in as at the master; empty means the default one.")
         .sensitive(),
     Directive::yes_no("replica-serve-stale-data", true, None, "Answer reads while the master is away.")

@@ -87,7 +87,7 @@ fn server_section(server: &mut Server, out: &mut String) {
     line(out, "monotonic_clock", "POSIX clock_gettime");
     line(out, "multiplexing_api", "epoll");
     line(out, "process_id", std::process::id());
-    line(out, "process_supervised", "no");
+    line(out, "process_supervised", server.lifecycle.supervisor.name());
     line(out, "run_id", &server.lifecycle.run_id);
     line(out, "tcp_port", server.lifecycle.ports.0);
     line(out, "server_time_usec", server.time.now_us());
