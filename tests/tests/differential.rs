@@ -159,6 +159,8 @@ fn command(r: &mut Random) -> Vec<String> {
         &["FLUSHDB", "x"],
         &["MULTI"],
         &["EXEC"],
+        &["EXEC", "x"],
+        &["CONFIG", "SET", "hz", "10", "timeout"],
         &["DISCARD"],
         &["WATCH", "K"],
         &["UNWATCH"],
