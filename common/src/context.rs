@@ -24,7 +24,7 @@ pub trait Context {
     fn pubsub(&mut self) -> &mut PubSub;
     /// Unix time in milliseconds, sampled when the command began.
     fn now_ms(&self) -> i64;
-    /// Whether the running command may not block or enter subscribe mode: inside EXEC or a script.
+    /// Whether the running command may not enter subscribe mode: inside a script. EXEC may, as in Redis.
     fn deny_blocking(&self) -> bool;
     /// Checks a user's password; `None` as user means the password alone was given.
     ///

@@ -228,7 +228,7 @@ impl Context for Cx<'_> {
     }
 
     fn deny_blocking(&self) -> bool {
-        self.caller != Caller::Client
+        self.caller == Caller::Script
     }
 
     fn authenticate(&mut self, user: Option<&[u8]>, password: &[u8]) -> Result<(), CommandError> {

@@ -212,6 +212,8 @@ fn command(r: &mut Random) -> Vec<String> {
         &["FLUSHDB", "x"],
         &["MULTI"],
         &["EXEC"],
+        &["EXEC", "x"],
+        &["CONFIG", "SET", "hz", "10", "timeout"],
         &["DISCARD"],
         &["WATCH", "K"],
         &["UNWATCH"],

@@ -68,3 +68,20 @@ fn replies_are_switched_off_but_pushes_flow() {
         assert_eq!(client.read(), "+PONG\r\n");
     });
 }
+
+#[test]
+fn a_transaction_may_subscribe() {
+    each(|server| {
+        let mut client = server.client();
+        client.send_raw(b"MULTI\r\nSUBSCRIBE a\r\nPING\r\nEXEC\r\n");
+        for _ in 0..3 {
+            client.read();
+        }
+        assert_eq!(
+            client.read(),
+            "*2\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*2\r\n$4\r\npong\r\n$0\r\n\r\n"
+        );
+        assert_eq!(server.client().run("PUBLISH a x"), ":1\r\n");
+        assert_eq!(client.read(), "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n");
+    });
+}

@@ -92,10 +92,9 @@ fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult 
 }
 
 fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
-    let name = args.next().to_ascii_lowercase();
-    let (keys, rest) = keys_and_args(args)?;
     let missing = CommandError::Text("NOSCRIPT No matching script. Please use EVAL.");
-    let sha: Sha = name.try_into().map_err(|_| missing.clone())?;
+    let sha: Sha = args.next().to_ascii_lowercase().try_into().map_err(|_| missing.clone())?;
+    let (keys, rest) = keys_and_args(args)?;
     // The machine may have forgotten it: it is compiled anew then.
     let body = cx.server.scripts.cache.get(&sha).cloned().ok_or(missing)?;
     let declared = compile(cx, &sha, &body)?;

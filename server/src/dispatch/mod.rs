@@ -53,7 +53,9 @@ fn admit(
         Ok(id) => id,
         Err(error) => {
             if let Ok(id) = cx.server.table.named(args) {
+                let command = cx.server.table.command(id);
                 cx.server.stats.commands[id.index()].rejected += 1; // a known one with too few or too many words
+                return Err(reject(cx, command, error));
             }
             fail_transaction(cx);
             return Err(error);
@@ -70,7 +72,7 @@ fn admit(
 /// A refused command breaks the transaction that it was meant for; a refused EXEC says so.
 #[cold]
 fn reject(cx: &mut Cx<'_>, command: &'static Command<Ochre>, error: CommandError) -> CommandError {
-    if command.flags.has(Flags::RUNS_QUEUED) && cx.session().multi.is_some() {
+    if command.flags.has(Flags::RUNS_QUEUED) {
         let slot = cx.slot;
         cx.session().multi = None;
         crate::watch::unwatch_all(cx.server, slot);

@@ -303,18 +303,15 @@ fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
     Ok((false, Value::Nil))
 }
 
-/// `ERR` is put in front unless the text begins with a code behind a dash.
+/// The first of several words is the error's code, with or without a dash before it; a single word gets `ERR`.
 fn error_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
     let [Value::String(text)] = args.iter().collect::<Vec<_>>()[..] else {
         return Ok(refusal(lua, "ERR wrong number or type of arguments")?.1);
     };
     let text = text.as_bytes();
     let trimmed = text.trim_ascii_end();
-    let full = match trimmed.strip_prefix(b"-") {
-        Some(coded) if coded.contains(&b' ') => coded.to_vec(),
-        Some(bare) => [b"ERR ", bare].concat(),
-        None => [b"ERR ", trimmed].concat(),
-    };
+    let text = trimmed.strip_prefix(b"-").unwrap_or(trimmed);
+    let full = if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() };
     let table = lua.create_table()?;
     table.raw_set("err", lua.create_string(full)?)?;
     Ok(Value::Table(table))

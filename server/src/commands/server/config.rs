@@ -70,7 +70,7 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
     if !args.left().is_multiple_of(2) {
-        return Err(CommandError::Arity("config|set".into()));
+        return Err(CommandError::Syntax);
     }
     let words: Vec<&[u8]> = args.rest().collect();
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
