@@ -17,6 +17,8 @@ const KEEPALIVE_S: u32 = 300;
 
 /// Connections accepted in a row.
 const ACCEPTS_PER_CYCLE: u32 = 10;
+/// Connections beyond which no TLS handshake is begun.
+const MAX_CLIENTS: u32 = 10_000;
 /// A sentinel's requests are small: bytes of one argument, and of a query buffer.
 const MAX_BULK: u64 = 512 << 20;
 const MAX_QUERY: u64 = 1 << 30;
@@ -49,7 +51,7 @@ async fn serve(config: Config) -> i32 {
             return 1;
         }
     };
-    let accepting = Arc::new(Accepting::new(KEEPALIVE_S, ACCEPTS_PER_CYCLE, ACCEPTS_PER_CYCLE));
+    let accepting = Arc::new(Accepting::new(KEEPALIVE_S, ACCEPTS_PER_CYCLE, ACCEPTS_PER_CYCLE, MAX_CLIENTS));
     for listener in listeners {
         let pause = match Alarm::new() {
             Ok(pause) => pause,

@@ -68,7 +68,7 @@ impl Sentinel {
             match event {
                 NetEvent::Opened(link) => self.open(link),
                 NetEvent::Batch(batch) => self.run_batch(batch),
-                NetEvent::Drained => {} // only a replica asks to be told
+                NetEvent::Drained | NetEvent::Refused => {} // only a replica asks for the one, only TLS brings the other
                 NetEvent::Closed { slot, id, last, .. } => {
                     if let Some(batch) = last {
                         self.run_batch(batch);

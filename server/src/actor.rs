@@ -146,6 +146,7 @@ impl Actor {
                 }
             }
             NetEvent::Opened(link) => self.open(link),
+            NetEvent::Refused => self.server().stats.rejected_connections += 1,
             NetEvent::Drained => {} // the end of the turn feeds the replicas that have caught up
             NetEvent::Closed { slot, id, last, reason } => self.closed(slot, id, last, reason),
         }

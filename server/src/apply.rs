@@ -91,6 +91,9 @@ impl Server {
             Apply::RequirePass => self.open_sessions(before),
             Apply::ReplBacklog => self.replication.resize_backlog(self.config.repl_backlog_size),
             Apply::MaxClients => {
+                if let Some(accepting) = &self.outside.accepting {
+                    crate::wiring::set_accepting(accepting, &self.config);
+                }
                 let limit = crate::process::raise_file_limit(self.config.max_clients)?;
                 if limit < self.config.max_clients {
                     return Err(format!(

@@ -96,7 +96,8 @@ impl MainLoop {
             if !self.events.is_empty() {
                 self.actor.turn(&mut self.events);
             }
-            if !self.messages.is_empty() {
+            // A script that the turn began holds everything back but signals, until it ends.
+            if !self.messages.is_empty() && !self.actor.has_script() {
                 self.receive();
             }
             self.follow_clock();

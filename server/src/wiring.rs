@@ -65,12 +65,22 @@ const PROBE: BindOptions = BindOptions { backlog: 1, mark: 0 };
 
 /// How listeners treat new connections, as configured.
 pub fn accepting(config: &Config) -> Accepting {
-    Accepting::new(config.tcp_keepalive, config.accepts_per_cycle, config.tls_accepts_per_cycle)
+    Accepting::new(
+        config.tcp_keepalive,
+        config.accepts_per_cycle,
+        config.tls_accepts_per_cycle,
+        config.max_clients,
+    )
 }
 
 /// Likewise, while they listen.
 pub fn set_accepting(accepting: &Accepting, config: &Config) {
-    accepting.set(config.tcp_keepalive, config.accepts_per_cycle, config.tls_accepts_per_cycle);
+    accepting.set(
+        config.tcp_keepalive,
+        config.accepts_per_cycle,
+        config.tls_accepts_per_cycle,
+        config.max_clients,
+    );
 }
 
 /// What listens, as tasks of the accepting thread.

@@ -229,3 +229,53 @@ fn a_large_first_command_on_an_open_server() {
         },
     );
 }
+
+/// A page can make a browser send this here; what follows the headers must not be executed.
+#[test]
+fn requests_of_another_protocol_end_the_connection() {
+    each(
+        |s| s,
+        |server| {
+            for head in ["POST / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: here\r\n"] {
+                let mut browser = server.client();
+                browser.send_raw(format!("{head}\r\nSET taken 1\r\n").as_bytes());
+                while browser.try_read().is_ok() {}
+                assert!(browser.is_closed());
+            }
+            assert_eq!(server.client().run("EXISTS taken"), ":0\r\n");
+            assert!(server.log().contains("Possible SECURITY ATTACK detected."));
+        },
+    );
+}
+
+/// Each holds a file descriptor until it is given up.
+#[test]
+fn handshakes_that_nobody_goes_on_with_leave_room_for_others() {
+    let certificates = tempfile::tempdir().expect("a temporary folder");
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../certs/make-certs.sh");
+    let made =
+        std::process::Command::new(script).arg(certificates.path()).output().expect("make-certs.sh runs");
+    assert!(made.status.success());
+    let path = |name: &str| certificates.path().join(name).display().to_string();
+    each(
+        |s| {
+            s.set("tls-port", &ochre_tests::free_port().to_string())
+                .set("tls-cert-file", &path("server.crt"))
+                .set("tls-key-file", &path("server.key"))
+                .set("tls-ca-cert-file", &path("ca.crt"))
+                .set("maxclients", "20")
+        },
+        |server| {
+            let tls_port = server.client().call(&["CONFIG", "GET", "tls-port"]).to_string();
+            let digits = tls_port.trim_end().rsplit("\r\n").next().expect("a last line");
+            let tls_port: u16 = digits.parse().expect("a port");
+            let connect = || std::net::TcpStream::connect(("127.0.0.1", tls_port)).expect("it listens");
+            let silent: Vec<_> = (0..60).map(|_| connect()).collect();
+            wait_until("some are refused", || {
+                server.info("rejected_connections").parse::<u32>().is_ok_and(|refused| refused >= 35)
+            });
+            assert_eq!(server.client().run("PING"), "+PONG\r\n");
+            drop(silent);
+        },
+    );
+}

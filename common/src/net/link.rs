@@ -97,6 +97,7 @@ pub struct Link {
 impl Link {
     /// A link for a connection that lives on `home`.
     pub fn new(peer: Peer, home: Arc<Home>) -> Self {
+        home.open.fetch_add(1, Ordering::Relaxed);
         Self {
             inner: Mutex::default(),
             waiting: AtomicBool::new(false),
@@ -315,6 +316,12 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.home.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The thread that connections live on, as seen by the actor.
 ///
 /// Waking a task of another runtime costs a system call each. So wake-ups for another thread are gathered and that
@@ -327,6 +334,8 @@ pub struct Home {
     #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
     pool: Mutex<Vec<Box<Batch>>>,
     traffic: Traffic,
+    /// Connections that live there.
+    open: AtomicUsize,
 }
 
 /// Batches kept per thread for connections that wake up.
@@ -341,6 +350,11 @@ impl Home {
     /// Another thread, which runs [`Self::dispatch`].
     pub fn remote() -> Self {
         Self { remote: true, ..Self::default() }
+    }
+
+    /// Connections that live there.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// What the thread's connections read and wrote.

@@ -1,5 +1,6 @@
 //! Listeners and accepted sockets.
 
+use super::NetEvent;
 use super::link::Peer;
 use super::threads::Hub;
 use super::tls::{Handshakes, Movable};
@@ -23,12 +24,14 @@ pub struct Accepting {
     keepalive_s: AtomicU32,
     per_cycle: AtomicU32,
     tls_per_cycle: AtomicU32,
+    max_clients: AtomicU32,
 }
 
 impl Accepting {
     /// See [`Self::set`].
-    pub fn new(keepalive_s: u32, per_cycle: u32, tls_per_cycle: u32) -> Self {
+    pub fn new(keepalive_s: u32, per_cycle: u32, tls_per_cycle: u32, max_clients: u32) -> Self {
         Self {
+            max_clients: max_clients.into(),
             keepalive_s: keepalive_s.into(),
             per_cycle: per_cycle.into(),
             tls_per_cycle: tls_per_cycle.into(),
@@ -36,8 +39,9 @@ impl Accepting {
     }
 
     /// After how many silent seconds peers are probed (0 = never), and how many connections of each kind a listener
-    /// accepts before others have their turn.
-    pub fn set(&self, keepalive_s: u32, per_cycle: u32, tls_per_cycle: u32) {
+    /// accepts before others have their turn, and with how many connections no TLS handshake is begun any more.
+    pub fn set(&self, keepalive_s: u32, per_cycle: u32, tls_per_cycle: u32, max_clients: u32) {
+        self.max_clients.store(max_clients, Ordering::Relaxed);
         self.keepalive_s.store(keepalive_s, Ordering::Relaxed);
         self.per_cycle.store(per_cycle, Ordering::Relaxed);
         self.tls_per_cycle.store(tls_per_cycle, Ordering::Relaxed);
@@ -239,8 +243,7 @@ impl Listener {
     ) {
         let mut in_a_row = 0;
         loop {
-            let keepalive = accepting.keepalive();
-            if let Err(error) = self.accept(&hub, keepalive, handshakes.as_deref()).await {
+            if let Err(error) = self.accept(&hub, &accepting, handshakes.as_deref()).await {
                 tracing::warn!("Accepting client connection: accept: {}", os_text(&error));
                 // Out of file descriptors, most likely: trying again at once would spin.
                 pause.set(Duration::from_millis(100));
@@ -261,9 +264,10 @@ impl Listener {
     async fn accept(
         &self,
         hub: &Rc<Hub>,
-        keepalive: Duration,
+        accepting: &Accepting,
         handshakes: Option<&Handshakes>,
     ) -> io::Result<()> {
+        let keepalive = accepting.keepalive();
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
@@ -273,9 +277,16 @@ impl Listener {
             }
             Self::Tls(listener) => {
                 let (stream, peer) = listener.accept().await?;
+                let handshakes = handshakes.expect("a TLS listener has a handshake thread");
+                // A handshake that nobody goes on with holds a file descriptor for a minute: they count as clients.
+                let taken = hub.open() + handshakes.under_way();
+                if taken >= accepting.max_clients.load(Ordering::Relaxed) as usize {
+                    hub.mailbox.push(NetEvent::Refused);
+                    return Ok(());
+                }
                 let peer = tcp_peer(&stream, peer)?;
                 tune(&stream, keepalive)?;
-                handshakes.expect("a TLS listener has a handshake thread").begin(stream, peer)
+                handshakes.begin(stream, peer)
             }
             Self::Unix(listener, path) => {
                 let (stream, _) = listener.accept().await?;

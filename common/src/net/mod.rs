@@ -87,6 +87,8 @@ pub enum NetEvent {
     Opened(Arc<Link>),
     /// Complete requests.
     Batch(Box<Batch>),
+    /// A connection was closed before its TLS handshake, as there are enough already.
+    Refused,
     /// All output is written, as [`Link::await_drain`] asked to know.
     Drained,
     /// The connection ended; `last` holds requests that came before its end.

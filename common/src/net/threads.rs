@@ -112,6 +112,15 @@ impl Hub {
         self.places.iter().map(home).collect()
     }
 
+    /// Connections on all threads.
+    pub fn open(&self) -> usize {
+        let open = |place: &Place| match place {
+            Place::Local(local) => local.home.open(),
+            Place::Thread { home, .. } => home.open(),
+        };
+        self.places.iter().map(open).sum()
+    }
+
     /// Gives an accepted socket to the thread with the fewest connections.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -141,7 +142,31 @@ fn authorities(files: &TlsFiles) -> Result<RootCertStore, TlsError> {
 
 /// The helper thread that does handshakes.
 pub struct Handshakes {
-    sender: UnboundedSender<(std::net::TcpStream, Peer)>,
+    sender: UnboundedSender<Begun>,
+    under_way: Arc<AtomicUsize>,
+}
+
+/// A connection whose handshake is under way.
+struct Begun {
+    stream: std::net::TcpStream,
+    peer: Peer,
+    counted: Counted,
+}
+
+/// Counts a handshake for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Handshakes {
@@ -163,22 +188,25 @@ impl Handshakes {
                 }
             }
         });
-        Ok(Self { sender })
+        Ok(Self { sender, under_way: Arc::default() })
     }
 
     pub(super) fn begin(&self, stream: TcpStream, peer: Peer) -> io::Result<()> {
-        self.sender.send((stream.into_std()?, peer)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let begun = Begun { stream: stream.into_std()?, peer, counted: Counted::new(&self.under_way) };
+        self.sender.send(begun).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// How many are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.load(Ordering::Relaxed)
     }
 }
 
-async fn run(
-    tls: Tls,
-    mut receiver: UnboundedReceiver<(std::net::TcpStream, Peer)>,
-    finished: UnboundedSender<(Socket, Peer)>,
-) {
-    while let Some((stream, peer)) = receiver.recv().await {
+async fn run(tls: Tls, mut receiver: UnboundedReceiver<Begun>, finished: UnboundedSender<(Socket, Peer)>) {
+    while let Some(Begun { stream, peer, counted }) = receiver.recv().await {
         let (acceptor, finished) = (TlsAcceptor::from(tls.current()), finished.clone());
         tokio::spawn(async move {
+            let _counted = counted; // until the hub has it, or it is over
             let handshake = async {
                 let stream = Movable(Some(TcpStream::from_std(stream)?));
                 let mut stream: TlsStream<Movable> = acceptor.accept(stream).await?;

@@ -52,6 +52,7 @@ fn admit(
     let id = match resolved {
         Ok(id) => id,
         Err(error) => {
+            close_other_protocol(cx, args);
             if let Ok(id) = cx.server.table.named(args) {
                 let command = cx.server.table.command(id);
                 cx.server.stats.commands[id.index()].rejected += 1; // a known one with too few or too many words
@@ -67,6 +68,21 @@ fn admit(
         return Err(reject(cx, command, error));
     }
     Ok((id, command))
+}
+
+/// A browser that is made to send a request here sends lines that are no commands, then a body that may hold some: the
+/// connection ends before that.
+#[cold]
+fn close_other_protocol(cx: &mut Cx<'_>, args: &Args<'_>) {
+    let name = args.get(0);
+    if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This \
+             is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. \
+             Connection aborted."
+        );
+        cx.server.clients.close_now(cx.slot);
+    }
 }
 
 /// A refused command breaks the transaction that it was meant for; a refused EXEC says so.
