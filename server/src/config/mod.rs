@@ -409,6 +409,11 @@ pub struct Config {
     pub list_compress_depth: u32,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
+    /// Microseconds; -1 means none.
+    pub slowlog_log_slower_than: i64,
+    pub slowlog_max_len: u64,
+    /// Milliseconds; 0 means off.
+    pub latency_monitor_threshold: u64,
     /// Bytes; 0 means no limit.
     pub max_memory: u64,
     /// Bytes, or percent of `max_memory` when negative; 0 means no limit.
@@ -550,6 +555,9 @@ impl Config {
             list_compress_depth: 0,
             active_rehashing: false,
             active_expire_effort: 0,
+            slowlog_log_slower_than: 0,
+            slowlog_max_len: 0,
+            latency_monitor_threshold: 0,
             max_memory: 0,
             max_memory_clients: 0,
             max_memory_policy: EvictionPolicy::Noeviction,

@@ -111,17 +111,9 @@ impl Slow {
 
     /// Takes thresholds over from the configuration.
     pub fn follow(&mut self, config: &Config) {
-        let number = |name: &str| {
-            let shown = config.get(&[name.as_bytes()]);
-            shown
-                .first()
-                .and_then(|(_, text)| std::str::from_utf8(text).ok()?.parse::<i64>().ok())
-                .unwrap_or(0)
-        };
-        self.log_len = usize::try_from(number("slowlog-max-len")).unwrap_or(0);
-        self.log_us = u64::try_from(number("slowlog-log-slower-than")).ok().filter(|_| self.log_len > 0);
-        self.sample_ms =
-            u64::try_from(number("latency-monitor-threshold")).ok().filter(|threshold| *threshold > 0);
+        self.log_len = usize::try_from(config.slowlog_max_len).unwrap_or(usize::MAX);
+        self.log_us = u64::try_from(config.slowlog_log_slower_than).ok().filter(|_| self.log_len > 0);
+        self.sample_ms = Some(config.latency_monitor_threshold).filter(|threshold| *threshold > 0);
         let log_ns = self.log_us.map_or(u64::MAX, |us| us.saturating_mul(1000));
         self.noteworthy_ns = self.sample_ms.map_or(log_ns, |ms| log_ns.min(ms.saturating_mul(1_000_000)));
     }
