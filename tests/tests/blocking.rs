@@ -74,6 +74,7 @@ fn a_wait_ends_in_time() {
         waiter.run("HELLO 3");
         assert_eq!(waiter.run("BRPOP q r 0.05"), "_\r\n");
         assert_eq!(waiter.run("BLPOP q -1"), "-ERR timeout is negative\r\n");
+        assert_eq!(waiter.run("BLPOP q inf"), "-ERR timeout is out of range\r\n");
     });
 }
 

@@ -191,3 +191,25 @@ fn refused_and_unblocked_commands_are_counted_as_in_redis() {
         assert!(line("errorstat_UNBLOCKED:").ends_with("count=1"), "{stats}");
     }
 }
+
+#[test]
+fn uses_are_counted_but_for_those_of_clients_that_don_t_touch() {
+    // With a factor of zero every use counts.
+    let server = Settings::new().set("maxmemory-policy", "allkeys-lfu").set("lfu-log-factor", "0").start();
+    let mut client = server.client();
+    let mut frequency = |line: &str| {
+        client.run(line);
+        client.run("OBJECT FREQ k").integer()
+    };
+    assert_eq!(frequency("SET k v"), 5, "as every new key");
+    assert_eq!(frequency("GET k"), 6);
+    assert_eq!(frequency("SET k w"), 7);
+    assert_eq!(frequency("APPEND k x"), 8);
+    assert_eq!(frequency("EXISTS k"), 8);
+    assert_eq!(frequency("CLIENT NO-TOUCH on"), 8);
+    assert_eq!(frequency("GET k"), 8);
+    assert_eq!(frequency("TOUCH k"), 9);
+    assert_eq!(frequency("CLIENT NO-TOUCH off"), 9);
+    assert_eq!(frequency("GET k"), 10);
+    assert!(client.run("OBJECT IDLETIME k").is_error("ERR An LFU maxmemory policy is selected"));
+}

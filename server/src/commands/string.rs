@@ -222,7 +222,8 @@ fn append(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.changed(key, Event::APPEND);
             return Ok(Outcome::Done);
         }
-        _ => value_to_change(cx, key)?,
+        Some(value) => (string_bytes(value, &mut itoa::Buffer::new())?.to_vec(), true),
+        None => (Vec::new(), false),
     };
     check_length(cx, (value.len() + tail.len()) as u64)?;
     value.extend_from_slice(tail);
