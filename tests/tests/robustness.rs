@@ -62,28 +62,17 @@ fn a_giant_before_authentication_is_refused_at_its_header() {
             assert_eq!(good.read(), "+OK\r\n");
             assert_eq!(good.read().text(), long);
             // A header alone allocates nothing to speak of.
-            let before: u64 = {
-                good.run("INFO memory")
-                    .text()
-                    .lines()
-                    .find_map(|l| l.strip_prefix("used_memory:"))
-                    .unwrap()
-                    .parse()
-                    .unwrap()
+            let mut used_memory = || -> u64 {
+                let text = good.run("INFO memory").text();
+                let field = text.lines().find_map(|line| line.strip_prefix("used_memory:"));
+                field.and_then(|bytes| bytes.parse().ok()).expect("a number")
             };
+            let before = used_memory();
             let mut announced = server.client();
             announced.send_raw(b"AUTH secret\r\n*2\r\n$4\r\nECHO\r\n$500000000\r\n");
             announced.read();
             std::thread::sleep(Duration::from_millis(50));
-            let after: u64 = {
-                good.run("INFO memory")
-                    .text()
-                    .lines()
-                    .find_map(|l| l.strip_prefix("used_memory:"))
-                    .unwrap()
-                    .parse()
-                    .unwrap()
-            };
+            let after = used_memory();
             assert!(after < before + (16 << 20), "{before} -> {after}");
         },
     );

@@ -12,7 +12,8 @@ pub mod server;
 pub mod string;
 pub mod transactions;
 
-use common::command::{CommandError, Doc};
+use crate::server::Ochre;
+use common::command::{Arity, Command, CommandError, Doc, Flags, Handler};
 use common::number::parse_i64;
 
 /// The `doc` of an entry, in one line.
@@ -24,6 +25,18 @@ const fn doc(
     summary: &'static str,
 ) -> Doc {
     Doc { group, summary, since, complexity, syntax }
+}
+
+/// A subcommand without keys or categories.
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    tips: &'static [&'static str],
+    doc: Doc,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
 }
 
 /// A timeout in seconds, fractions allowed, as milliseconds.

@@ -1,9 +1,9 @@
 //! MODULE, on a server that can load none: the list is empty and every attempt fails as it does for a broken library.
 
-use super::doc;
+use super::{doc, sub};
 use crate::context::Cx;
 use crate::server::Ochre;
-use common::command::{Args, Arity, Command, CommandResult, Flags, Handler, Outcome, write_help};
+use common::command::{Args, Arity, Command, CommandResult, Flags, Outcome, write_help};
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT);
 const LOAD: Flags = ADMIN.and(Flags::NO_ASYNC_LOADING).and(Flags::PROTECTED_MODULE);
@@ -11,32 +11,17 @@ const LOAD: Flags = ADMIN.and(Flags::NO_ASYNC_LOADING).and(Flags::PROTECTED_MODU
 /// The family.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command<Ochre>] = &[
-    Command { subcommands: SUBCOMMANDS, ..entry("module", Arity::AtLeast(2), Flags::NONE, "4.0.0", &[], "", "Looks after modules.", help) },
+    Command { subcommands: SUBCOMMANDS, ..sub("module", Arity::AtLeast(2), Flags::NONE, &[], doc("server", "4.0.0", "O(1)", "", "Looks after modules."), help) },
 ];
 
 #[rustfmt::skip]
 const SUBCOMMANDS: &[Command<Ochre>] = &[
-    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "5.0.0", &[], "", "Lists the subcommands of MODULE.", help),
-    entry("list", Arity::Exactly(2), ADMIN, "4.0.0", &["nondeterministic_output_order"], "", "Lists the modules.", list),
-    entry("load", Arity::AtLeast(3), LOAD, "4.0.0", &[], "path [arg [arg ...]]", "Loads a module.", load),
-    entry("loadex", Arity::AtLeast(3), LOAD, "7.0.0", &[], "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]", "Loads a module with directives.", load),
-    entry("unload", Arity::Exactly(3), LOAD, "4.0.0", &[], "name", "Unloads a module.", unload),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[], doc("server", "5.0.0", "O(1)", "", "Lists the subcommands of MODULE."), help),
+    sub("list", Arity::Exactly(2), ADMIN, &["nondeterministic_output_order"], doc("server", "4.0.0", "O(1)", "", "Lists the modules."), list),
+    sub("load", Arity::AtLeast(3), LOAD, &[], doc("server", "4.0.0", "O(1)", "path [arg [arg ...]]", "Loads a module."), load),
+    sub("loadex", Arity::AtLeast(3), LOAD, &[], doc("server", "7.0.0", "O(1)", "path [CONFIG name value [CONFIG name value ...]] [ARGS args [args ...]]", "Loads a module with directives."), load),
+    sub("unload", Arity::Exactly(3), LOAD, &[], doc("server", "4.0.0", "O(1)", "name", "Unloads a module."), unload),
 ];
-
-#[expect(clippy::too_many_arguments, reason = "a line per subcommand, with all that varies")]
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    since: &'static str,
-    tips: &'static [&'static str],
-    syntax: &'static str,
-    summary: &'static str,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let doc = doc("server", since, "O(1)", syntax, summary);
-    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
-}
 
 fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     const LINES: &[&str] = &[

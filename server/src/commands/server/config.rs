@@ -1,42 +1,23 @@
 //! CONFIG.
 
-use super::doc;
+use super::{doc, sub};
 use crate::config::SetBy;
 use crate::config::rewrite::{Extent, rewrite_file};
 use crate::context::Cx;
 use crate::server::Ochre;
-use common::command::{
-    Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome, write_help,
-};
+use common::command::{Args, Arity, Command, CommandError, CommandResult, Flags, Outcome, write_help};
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
 
 /// Subcommands of CONFIG.
 #[rustfmt::skip]
 pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
-    sub("get", Arity::AtLeast(3), FLAGS, "2.0.0", "parameter [parameter ...]", "Reads directives.", get),
-    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "5.0.0", "", "Lists the subcommands of CONFIG.", help),
-    sub("resetstat", Arity::Exactly(2), FLAGS, "2.0.0", "", "Sets the counters of INFO to zero.", resetstat),
-    sub("rewrite", Arity::Exactly(2), FLAGS, "2.8.0", "", "Brings the configuration file up to date.", rewrite),
-    sub("set", Arity::AtLeast(4), FLAGS, "2.0.0", "parameter value [parameter value ...]", "Changes directives, all or none.", set),
+    sub("get", Arity::AtLeast(3), FLAGS, &[], doc("server", "2.0.0", "O(N) with the number of directives", "parameter [parameter ...]", "Reads directives."), get),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[], doc("server", "5.0.0", "O(N) with the number of directives", "", "Lists the subcommands of CONFIG."), help),
+    sub("resetstat", Arity::Exactly(2), FLAGS, &["request_policy:all_nodes", "response_policy:all_succeeded"], doc("server", "2.0.0", "O(N) with the number of directives", "", "Sets the counters of INFO to zero."), resetstat),
+    sub("rewrite", Arity::Exactly(2), FLAGS, &["request_policy:all_nodes", "response_policy:all_succeeded"], doc("server", "2.8.0", "O(N) with the number of directives", "", "Brings the configuration file up to date."), rewrite),
+    sub("set", Arity::AtLeast(4), FLAGS, &["request_policy:all_nodes", "response_policy:all_succeeded"], doc("server", "2.0.0", "O(N) with the number of directives", "parameter value [parameter value ...]", "Changes directives, all or none."), set),
 ];
-
-const fn sub(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    since: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let tips: &[&str] = match name.as_bytes() {
-        b"set" | b"resetstat" | b"rewrite" => &["request_policy:all_nodes", "response_policy:all_succeeded"],
-        _ => &[],
-    };
-    let doc = doc("server", since, "O(N) with the number of directives", syntax, summary);
-    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
-}
 
 pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     const LINES: &[&str] = &[

@@ -1,11 +1,11 @@
 //! LATENCY: what the latency monitor sampled, and the histograms of commands.
 
-use super::doc;
+use super::{doc, sub};
 use crate::context::Cx;
 use crate::server::Ochre;
 use crate::stats::{Sample, Series};
 use common::command::{
-    Args, Arity, Command, CommandError, CommandId, CommandResult, Flags, Handler, Outcome, write_help,
+    Args, Arity, Command, CommandError, CommandId, CommandResult, Flags, Outcome, write_help,
 };
 use std::fmt::Write;
 
@@ -19,32 +19,14 @@ const ROWS: usize = 4;
 /// Subcommands of LATENCY.
 #[rustfmt::skip]
 pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
-    sub("doctor", Arity::Exactly(2), FLAGS, "2.8.13", "", "Reports on latency in words.", doctor),
-    sub("graph", Arity::Exactly(3), FLAGS, "2.8.13", "event", "Draws the samples of an event.", graph),
-    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "2.8.13", "", "Lists the subcommands of LATENCY.", help),
-    sub("histogram", Arity::AtLeast(2), FLAGS, "7.0.0", "[command [command ...]]", "Tells how the durations of commands are distributed.", histogram),
-    sub("history", Arity::Exactly(3), FLAGS, "2.8.13", "event", "Lists the samples of an event.", history),
-    sub("latest", Arity::Exactly(2), FLAGS, "2.8.13", "", "Lists the latest sample of each event.", latest),
-    sub("reset", Arity::AtLeast(2), FLAGS, "2.8.13", "[event [event ...]]", "Forgets samples.", reset),
+    sub("doctor", Arity::Exactly(2), FLAGS, TIPS, doc("server", "2.8.13", "O(N), N samples or commands", "", "Reports on latency in words."), doctor),
+    sub("graph", Arity::Exactly(3), FLAGS, TIPS, doc("server", "2.8.13", "O(N), N samples or commands", "event", "Draws the samples of an event."), graph),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[], doc("server", "2.8.13", "O(N), N samples or commands", "", "Lists the subcommands of LATENCY."), help),
+    sub("histogram", Arity::AtLeast(2), FLAGS, TIPS, doc("server", "7.0.0", "O(N), N samples or commands", "[command [command ...]]", "Tells how the durations of commands are distributed."), histogram),
+    sub("history", Arity::Exactly(3), FLAGS, TIPS, doc("server", "2.8.13", "O(N), N samples or commands", "event", "Lists the samples of an event."), history),
+    sub("latest", Arity::Exactly(2), FLAGS, TIPS, doc("server", "2.8.13", "O(N), N samples or commands", "", "Lists the latest sample of each event."), latest),
+    sub("reset", Arity::AtLeast(2), FLAGS, &["request_policy:all_nodes", "response_policy:all_succeeded"], doc("server", "2.8.13", "O(N), N samples or commands", "[event [event ...]]", "Forgets samples."), reset),
 ];
-
-const fn sub(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    since: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let tips = match name.as_bytes() {
-        b"help" => &[],
-        b"reset" => ["request_policy:all_nodes", "response_policy:all_succeeded"].as_slice(),
-        _ => TIPS,
-    };
-    let doc = doc("server", since, "O(N), N samples or commands", syntax, summary);
-    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
-}
 
 pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     const LINES: &[&str] = &[

@@ -10,7 +10,7 @@ mod lolwut;
 mod memory;
 mod slowlog;
 
-use super::doc;
+use super::{doc, sub};
 use crate::context::Cx;
 use crate::lifecycle::Shutdown;
 use crate::replication::Propagate;

@@ -1,11 +1,9 @@
 //! SLOWLOG.
 
-use super::doc;
+use super::{doc, sub};
 use crate::context::Cx;
 use crate::server::Ochre;
-use common::command::{
-    Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome, write_help,
-};
+use common::command::{Args, Arity, Command, CommandError, CommandResult, Flags, Outcome, write_help};
 use common::number::parse_i64;
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
@@ -16,26 +14,11 @@ const COUNT: usize = 10;
 /// Subcommands of SLOWLOG.
 #[rustfmt::skip]
 pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
-    sub("get", Arity::AtLeast(2), FLAGS, "2.2.12", &["request_policy:all_nodes", "nondeterministic_output"], "[count]", "Lists the latest commands that took long.", get),
-    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "6.2.0", &[], "", "Lists the subcommands of SLOWLOG.", help),
-    sub("len", Arity::Exactly(2), FLAGS, "2.2.12", &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"], "", "Counts the entries of the slow log.", len),
-    sub("reset", Arity::Exactly(2), FLAGS, "2.2.12", &["request_policy:all_nodes", "response_policy:all_succeeded"], "", "Empties the slow log.", reset),
+    sub("get", Arity::AtLeast(2), FLAGS, &["request_policy:all_nodes", "nondeterministic_output"], doc("server", "2.2.12", "O(N), N entries", "[count]", "Lists the latest commands that took long."), get),
+    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[], doc("server", "6.2.0", "O(N), N entries", "", "Lists the subcommands of SLOWLOG."), help),
+    sub("len", Arity::Exactly(2), FLAGS, &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"], doc("server", "2.2.12", "O(N), N entries", "", "Counts the entries of the slow log."), len),
+    sub("reset", Arity::Exactly(2), FLAGS, &["request_policy:all_nodes", "response_policy:all_succeeded"], doc("server", "2.2.12", "O(N), N entries", "", "Empties the slow log."), reset),
 ];
-
-#[expect(clippy::too_many_arguments, reason = "a line per subcommand, with all that varies")]
-const fn sub(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    since: &'static str,
-    tips: &'static [&'static str],
-    syntax: &'static str,
-    summary: &'static str,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let doc = doc("server", since, "O(N), N entries", syntax, summary);
-    Command { name, arity, flags, acl: &[], keys: &[], tips, doc, subcommands: &[], run }
-}
 
 pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     const LINES: &[&str] = &[
