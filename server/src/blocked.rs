@@ -138,18 +138,33 @@ impl Blocked {
         Some((key, waiting))
     }
 
-    /// When the next client's time is up, Unix ms.
+    /// The first millisecond, Unix time, in which the next client's time is up. The one behind its deadline: that was
+    /// counted from a time without its fraction, so within the deadline's own millisecond it may still be too early.
     pub fn next_deadline(&self) -> Option<i64> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| deadline.saturating_add(1))
     }
 
     /// A client whose time is up.
     pub fn overdue(&self, now_ms: i64) -> Option<Slot> {
-        self.deadlines.first().filter(|(deadline, _)| *deadline <= now_ms).map(|(_, slot)| *slot)
+        self.deadlines.first().filter(|(deadline, _)| *deadline < now_ms).map(|(_, slot)| *slot)
     }
 
     /// Clients that wait for replicas.
     pub fn waiting_for_replicas(&self) -> Vec<Slot> {
         self.replicas.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_ends_before_its_time() {
+        let mut blocked = Blocked::default();
+        blocked.deadlines.insert((1100, Slot(3)));
+        // A wait of 100 ms that began at 1000.9 ends at 1100.9: not yet in the millisecond 1100.
+        assert_eq!((blocked.overdue(1100), blocked.next_deadline()), (None, Some(1101)));
+        assert_eq!(blocked.overdue(1101), Some(Slot(3)));
     }
 }
