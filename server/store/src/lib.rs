@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a client, a socket, a reply, a configuration file or a clock: limits, time and randomness
 //! arrive as arguments. A caller's path through the crate is
-//! [`Keyspace`] → [`Db`] → [`Entry`] or [`EntryMut`] → a value ([`List`], [`SharedBytes`], an integer).
+//! [`Keyspace`] → [`Db`] → [`Entry`] or [`EntryMut`] → a value ([`Object`], [`SharedBytes`], an integer).
 //!
 //! Byte layouts and every `unsafe` operation live in the private module `raw`, behind safe functions.
 
@@ -16,6 +16,7 @@ mod keyspace;
 mod list;
 mod listpack;
 mod number;
+mod object;
 mod raw;
 mod snapshot;
 mod table;
@@ -28,6 +29,7 @@ pub use keyspace::{DbIndex, Keyspace};
 pub use list::{End, List, ListLimit, NodeView, Range};
 pub use listpack::{Element, Iter as ListpackIter, Listpack, ListpackError};
 pub use number::{format_i64, parse_i64};
+pub use object::{Limits, Object, Typed};
 pub use raw::item::{Item, Ref};
 pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
 pub use table::{At, Table};
