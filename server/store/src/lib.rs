@@ -10,6 +10,7 @@
 compile_error!("table words keep 16 hash bits above a 48-bit address: a 64-bit target is needed");
 
 mod db;
+mod dict;
 mod entry;
 mod hash;
 mod keyspace;
@@ -23,6 +24,7 @@ mod table;
 mod value;
 
 pub use db::{Db, EntryMut, Expire, Garbage, Removed, SetOutcome};
+pub use dict::{Dict, Iter as DictIter, VARIABLE, dict_hash};
 pub use entry::Entry;
 pub use hash::{Hash, Seed};
 pub use keyspace::{DbIndex, Keyspace};
