@@ -170,13 +170,7 @@ impl<const V: usize> Dict<V> {
     }
 
     fn leaf_of(&self, position: u64) -> &Leaf<V> {
-        let mut node = &*self.root;
-        loop {
-            match node {
-                Node::Leaf(leaf) => return leaf,
-                Node::Inner(kids) => node = &kids[kid_of(kids, position)].node,
-            }
-        }
+        self.leaf_from(position).0
     }
 
     /// Sets the value of `key`; true when the key is new. O(log n), after a clone one path is copied.
@@ -188,7 +182,7 @@ impl<const V: usize> Dict<V> {
     /// As [`Self::insert`], with the key's [`dict_hash`].
     pub fn insert_hashed(&mut self, hash: Hash, key: &[u8], value: &[u8]) -> bool {
         debug_assert!(V == VARIABLE || value.len() == V, "a value of {} bytes", value.len());
-        let (added, half) = insert(&mut self.root, New { hash, key, value });
+        let (added, half) = insert(&mut self.root, Span::WHOLE, New { hash, key, value });
         self.len += usize::from(added);
         if let Some(Half { first, count, node }) = half {
             let left = Kid { first: 0, count: self.len - count, node: self.root.clone() };
@@ -203,7 +197,7 @@ impl<const V: usize> Dict<V> {
         if !Arc::is_unique(&self.root) && self.get_hashed(hash, key).is_none() {
             return false;
         }
-        let removed = remove(&mut self.root, hash, key);
+        let removed = remove(&mut self.root, Span::WHOLE, hash, key);
         self.len -= usize::from(removed);
         while let Node::Inner(kids) = &*self.root
             && let [only] = kids.as_slice()
@@ -237,6 +231,9 @@ impl<const V: usize> Dict<V> {
     /// Emits items in hash order from `cursor` on, about `count` of them, and returns the next cursor; 0 starts and
     /// ends a walk. Every item that is there throughout a walk is emitted exactly once. Cursors stay below 2^48.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut emit: impl FnMut(&'a [u8], &'a [u8])) -> u64 {
+        if cursor >= Span::WHOLE.end {
+            return 0;
+        }
         let (mut from, mut emitted) = (cursor, 0);
         loop {
             let (leaf, first, next) = self.leaf_from(from);
@@ -261,15 +258,18 @@ impl<const V: usize> Dict<V> {
     }
 
     /// The leaf for a position, where it begins, and where the next one does.
+    #[inline]
     fn leaf_from(&self, position: u64) -> (&Leaf<V>, u64, Option<u64>) {
-        let (mut node, mut first, mut next) = (&*self.root, 0, None);
+        let (mut node, mut span) = (&*self.root, Span::WHOLE);
         loop {
             match node {
-                Node::Leaf(leaf) => return (leaf, first, next),
+                Node::Leaf(leaf) => {
+                    let next = (span.end < Span::WHOLE.end).then_some(span.end);
+                    return (leaf, span.first, next);
+                }
                 Node::Inner(kids) => {
-                    let at = kid_of(kids, position);
-                    first = kids[at].first;
-                    next = kids.get(at + 1).map(|kid| kid.first).or(next);
+                    let at = span.kid_of(kids, position);
+                    span = span.of_kid(kids, at);
                     node = &kids[at].node;
                 }
             }
@@ -326,19 +326,48 @@ impl<'a, const V: usize> Iterator for Iter<'a, V> {
     }
 }
 
-/// Which of several subtrees a position lies in.
-#[inline]
-fn kid_of<const V: usize>(kids: &[Kid<V>], position: u64) -> usize {
-    kids.partition_point(|kid| kid.first <= position).saturating_sub(1)
+/// The part of the hash's range that a subtree covers: `end` is the next one's first position.
+#[derive(Clone, Copy)]
+struct Span {
+    first: u64,
+    end: u64,
+}
+
+impl Span {
+    const WHOLE: Self = Self { first: 0, end: 1 << Hash::PREFIX_BITS };
+
+    /// Which of several subtrees, which cover this span together, a position lies in. Hashes are spread evenly, so a
+    /// guess is off by a few places; a binary search would touch more cache lines.
+    #[inline]
+    fn kid_of<const V: usize>(self, kids: &[Kid<V>], position: u64) -> usize {
+        let last = kids.len() - 1;
+        let from_first = position.saturating_sub(self.first);
+        let mut at = last.min((from_first * kids.len() as u64 / (self.end - self.first)) as usize);
+        while at > 0 && kids[at].first > position {
+            at -= 1;
+        }
+        while at < last && kids[at + 1].first <= position {
+            at += 1;
+        }
+        at
+    }
+
+    /// The span of one of the subtrees.
+    #[inline]
+    fn of_kid<const V: usize>(self, kids: &[Kid<V>], at: usize) -> Self {
+        let end = kids.get(at + 1).map_or(self.end, |next| next.first);
+        Self { first: if at == 0 { self.first } else { kids[at].first }, end }
+    }
 }
 
 /// Whether the key was added, and what was split off to the right.
-fn insert<const V: usize>(node: &mut Arc<Node<V>>, new: New<'_>) -> (bool, Option<Half<V>>) {
+fn insert<const V: usize>(node: &mut Arc<Node<V>>, span: Span, new: New<'_>) -> (bool, Option<Half<V>>) {
     match Arc::make_mut(node) {
         Node::Leaf(leaf) => insert_into_leaf(leaf, new),
         Node::Inner(kids) => {
-            let at = kid_of(kids, new.hash.prefix());
-            let (added, half) = insert(&mut kids[at].node, new);
+            let at = span.kid_of(kids, new.hash.prefix());
+            let within = span.of_kid(kids, at);
+            let (added, half) = insert(&mut kids[at].node, within, new);
             kids[at].count += usize::from(added);
             let Some(Half { first, count, node }) = half else { return (added, None) };
             kids[at].count -= count;
@@ -377,15 +406,16 @@ fn insert_into_leaf<const V: usize>(leaf: &mut Leaf<V>, new: New<'_>) -> (bool, 
 }
 
 /// Whether the key was there. Joins what got small.
-fn remove<const V: usize>(node: &mut Arc<Node<V>>, hash: Hash, key: &[u8]) -> bool {
+fn remove<const V: usize>(node: &mut Arc<Node<V>>, span: Span, hash: Hash, key: &[u8]) -> bool {
     match Arc::make_mut(node) {
         Node::Leaf(leaf) => leaf.find(hash, key).is_some_and(|slot| {
             leaf.remove(slot);
             true
         }),
         Node::Inner(kids) => {
-            let at = kid_of(kids, hash.prefix());
-            let removed = remove(&mut kids[at].node, hash, key);
+            let at = span.kid_of(kids, hash.prefix());
+            let within = span.of_kid(kids, at);
+            let removed = remove(&mut kids[at].node, within, hash, key);
             if removed {
                 kids[at].count -= 1;
                 join(kids, at);
