@@ -20,6 +20,7 @@ mod number;
 mod object;
 mod raw;
 mod snapshot;
+mod sorted_set;
 mod table;
 mod value;
 
@@ -34,6 +35,7 @@ pub use number::{format_i64, parse_i64};
 pub use object::{Limits, Object, Typed};
 pub use raw::item::{Item, Ref};
 pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
+pub use sorted_set::{Members, Placed, Side, SortedSet, SortedSetLimits};
 pub use table::{At, Table};
 pub use value::{Kind, NewValue, SharedBytes, Value};
 
