@@ -12,6 +12,8 @@ pub struct Event {
 const GENERIC: u16 = 1 << 2;
 const STRING: u16 = 1 << 3;
 const LIST: u16 = 1 << 4;
+const SET: u16 = 1 << 5;
+const HASH: u16 = 1 << 6;
 const EXPIRED: u16 = 1 << 8;
 const EVICTED: u16 = 1 << 9;
 const KEY_MISS: u16 = 1 << 11;
@@ -45,4 +47,17 @@ impl Event {
     pub const RPUSH: Self = event(LIST, "rpush");
     pub const LPOP: Self = event(LIST, "lpop");
     pub const RPOP: Self = event(LIST, "rpop");
+    pub const SADD: Self = event(SET, "sadd");
+    pub const SREM: Self = event(SET, "srem");
+    pub const SPOP: Self = event(SET, "spop");
+    pub const SINTERSTORE: Self = event(SET, "sinterstore");
+    pub const SUNIONSTORE: Self = event(SET, "sunionstore");
+    pub const SDIFFSTORE: Self = event(SET, "sdiffstore");
+    pub const HSET: Self = event(HASH, "hset");
+    pub const HDEL: Self = event(HASH, "hdel");
+    pub const HINCRBY: Self = event(HASH, "hincrby");
+    pub const HINCRBYFLOAT: Self = event(HASH, "hincrbyfloat");
+    pub const HEXPIRE: Self = event(HASH, "hexpire");
+    pub const HEXPIRED: Self = event(HASH, "hexpired");
+    pub const HPERSIST: Self = event(HASH, "hpersist");
 }

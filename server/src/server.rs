@@ -21,7 +21,9 @@ use common::command::{CommandError, Daemon, Table};
 use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
-use store::{At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, Typed};
+use store::{
+    At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, NewValue, Object, SetLimit, Typed,
+};
 
 /// The daemon as the command type sees it.
 pub struct Ochre;
@@ -97,6 +99,8 @@ pub struct Server {
     pub internal: Mailbox<Internal>,
     /// What counts as a use of a key.
     pub access: Access,
+    /// Chance, for commands that pick elements.
+    pub rng: fastrand::Rng,
     /// Making room at `maxmemory`.
     pub eviction: Eviction,
     /// Values to free elsewhere.
@@ -134,6 +138,7 @@ impl Server {
             internal: Mailbox::default(),
             garbage: crate::lazyfree::LazyFree::default(),
             access,
+            rng: fastrand::Rng::new(),
             eviction: Eviction::default(),
             config,
         }
@@ -209,7 +214,12 @@ impl Server {
     pub fn limits(&self) -> Limits {
         let list =
             ListLimit::new(self.config.list_max_listpack_size).with_packed_threshold(self.packed_threshold);
-        Limits { list }
+        let set = SetLimit {
+            ints: self.config.set_max_intset_entries as usize,
+            entries: self.config.set_max_listpack_entries as usize,
+            value: self.config.set_max_listpack_value as usize,
+        };
+        Limits { list, set }
     }
 
     /// As [`Self::read`], for a command that wants an object of one type.
@@ -300,6 +310,25 @@ impl Server {
                 true
             }
         }
+    }
+
+    /// Stores an object where anything may be, without an expiry, as a command does that computes one. Announcing it is
+    /// the caller's part.
+    pub fn store_object(&mut self, db: DbIndex, key: Key<'_>, object: Object) {
+        let exists = self.find(db, key).is_some();
+        let value = NewValue::Object(object);
+        let outcome = self.keyspace.db_mut(db).set(key.hash, key.bytes, value, store::Expire::None);
+        self.discard(outcome.garbage);
+        if !exists {
+            self.notify_new(db, key.bytes);
+        }
+    }
+
+    /// Deletes a key whose object lost its last element; true when it did.
+    pub fn remove_emptied<T: Typed>(&mut self, db: DbIndex, key: Key<'_>) -> bool {
+        let entry = self.keyspace.db(db).get(key.hash, key.bytes);
+        let emptied = entry.and_then(|entry| entry.typed::<T>()).is_some_and(T::is_empty);
+        emptied && self.remove(db, key, false)
     }
 
     /// Takes a helper's report.

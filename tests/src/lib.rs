@@ -4,7 +4,9 @@
 //! Redis, which shows whether a test states Redis's behaviour or only ours.
 
 mod client;
+mod random;
 mod server;
 
 pub use client::{Client, Reply};
+pub use random::Random;
 pub use server::{Server, Settings, binary, free_port, wait_until};

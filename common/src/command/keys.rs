@@ -12,6 +12,8 @@ pub enum Access {
     Meta,
     /// `RW access delete`: returns and removes parts of the value.
     RwDelete,
+    /// `RW delete`: removes parts of the value.
+    Delete,
     /// `RW insert`: adds to the value.
     RwInsert,
     /// `RW access update`: returns and changes the value.
@@ -42,6 +44,7 @@ impl Access {
         match self {
             Self::Read | Self::ScriptRead => &["RO", "access"],
             Self::Meta => &["RO"],
+            Self::Delete => &["RW", "delete"],
             Self::RwDelete => &["RW", "access", "delete"],
             Self::RwInsert => &["RW", "insert"],
             Self::RwUpdate | Self::Script => &["RW", "access", "update"],

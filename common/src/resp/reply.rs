@@ -320,8 +320,23 @@ impl Reply {
     /// Fills in the array header of a reply whose length was not known at `mark`: everything written since then is
     /// moved up behind it.
     pub fn array_at(&mut self, mark: Mark, len: usize) {
-        let mut header = Self::default();
-        header.array(len);
+        self.insert_at(mark, |header| header.array(len));
+    }
+
+    /// As [`Self::array_at`], for a set.
+    pub fn set_at(&mut self, mark: Mark, len: usize) {
+        self.insert_at(mark, |header| header.set(len));
+    }
+
+    /// As [`Self::array_at`], for a map of `len` pairs.
+    pub fn map_at(&mut self, mark: Mark, len: usize) {
+        self.insert_at(mark, |header| header.map(len));
+    }
+
+    /// Puts what `write` writes at a mark, before everything written since then.
+    pub fn insert_at(&mut self, mark: Mark, write: impl FnOnce(&mut Self)) {
+        let mut header = Self::new(self.resp);
+        write(&mut header);
         let at = mark.offset..mark.offset;
         match self.segments.get_mut(mark.segments) {
             None => drop(self.tail.splice(at, header.tail)),

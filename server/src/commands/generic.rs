@@ -236,7 +236,7 @@ fn object_help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
 }
 
 /// A cursor as C's `strtoul` reads it, which is what Redis does: a sign may stand in front, and nothing means 0.
-fn cursor(word: &[u8]) -> Result<u64, CommandError> {
+pub(super) fn cursor(word: &[u8]) -> Result<u64, CommandError> {
     let (negative, digits) = match word.first() {
         Some(b'-') => (true, &word[1..]),
         Some(b'+') => (false, &word[1..]),

@@ -1,6 +1,6 @@
 //! The list group.
 
-use super::{doc, integer, timeout_ms};
+use super::{doc, integer, timeout_ms, write_element};
 use crate::context::{Caller, Cx};
 use crate::events::Event;
 use crate::server::{Key, Ochre, Server};
@@ -9,7 +9,7 @@ use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome,
 };
 use common::resp::Reply;
-use store::{DbIndex, Element, End, List};
+use store::{DbIndex, End, List};
 
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const ACL: &[Acl] = &[Acl::List];
@@ -210,13 +210,6 @@ fn take(server: &mut Server, reply: &mut Reply, db: DbIndex, key: Key<'_>, end: 
     );
     if emptied {
         server.notify(db, key.bytes, Event::DEL);
-    }
-}
-
-fn write_element(reply: &mut Reply, element: &Element<'_>) {
-    match element {
-        Element::Int(value) => reply.bulk_integer(*value),
-        Element::Bytes(bytes) => reply.bulk(bytes),
     }
 }
 

@@ -6,15 +6,20 @@ pub mod generic;
 pub mod list;
 pub mod module;
 pub mod persistence;
+mod random;
 pub mod replication;
+mod scan_options;
 pub mod scripting;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod transactions;
 
 use crate::server::Ochre;
 use common::command::{Arity, Command, CommandError, Doc, Flags, Handler};
 use common::number::parse_i64;
+use common::resp::Reply;
+use store::Element;
 
 /// The `doc` of an entry, in one line.
 const fn doc(
@@ -52,6 +57,15 @@ fn timeout_ms(word: &[u8], now_ms: i64) -> Result<i64, CommandError> {
         return Err("ERR timeout is out of range".into());
     }
     Ok(ms as i64)
+}
+
+/// Writes an element of a collection as a bulk string.
+#[inline]
+fn write_element(reply: &mut Reply, element: &Element<'_>) {
+    match element {
+        Element::Int(value) => reply.bulk_integer(*value),
+        Element::Bytes(bytes) => reply.bulk(bytes),
+    }
 }
 
 /// An index or count as `i64`.

@@ -407,6 +407,11 @@ pub struct Config {
     // Data.
     pub list_max_listpack_size: i32,
     pub list_compress_depth: u32,
+    pub set_max_intset_entries: u64,
+    pub set_max_listpack_entries: u64,
+    pub set_max_listpack_value: u64,
+    pub hash_max_listpack_entries: u64,
+    pub hash_max_listpack_value: u64,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
     /// Microseconds; -1 means none.
@@ -555,6 +560,11 @@ impl Config {
             busy_reply_threshold: 0,
             list_max_listpack_size: 0,
             list_compress_depth: 0,
+            set_max_intset_entries: 0,
+            set_max_listpack_entries: 0,
+            set_max_listpack_value: 0,
+            hash_max_listpack_entries: 0,
+            hash_max_listpack_value: 0,
             active_rehashing: false,
             active_expire_effort: 0,
             slowlog_log_slower_than: 0,

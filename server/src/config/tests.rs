@@ -9,6 +9,8 @@ const REDIS: &str = include_str!("testdata/redis-7.0.15.txt");
 const OURS: &[&str] = &[
     "snapshot-buffer-limit",
     "dir",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
     "log-format",
     "log-timestamp-format",
     "hide-user-data-from-log",

@@ -17,6 +17,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::generic::COMMANDS,
         commands::string::COMMANDS,
         commands::list::COMMANDS,
+        commands::set::COMMANDS,
         commands::transactions::COMMANDS,
         commands::scripting::COMMANDS,
         commands::persistence::COMMANDS,

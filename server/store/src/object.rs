@@ -6,6 +6,7 @@
 //! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
 
 use crate::list::{List, ListLimit};
+use crate::set::{Set, SetLimit};
 use crate::value::Kind;
 
 /// A value of many elements.
@@ -13,6 +14,8 @@ use crate::value::Kind;
 pub enum Object {
     /// A list.
     List(List),
+    /// A set.
+    Set(Set),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -36,7 +39,6 @@ macro_rules! typed {
 
         impl Typed for $type {
             #[inline]
-            #[allow(unreachable_patterns, reason = "there may be one type only")]
             fn of(object: &Object) -> Option<&Self> {
                 match object {
                     Object::$type(value) => Some(value),
@@ -45,7 +47,6 @@ macro_rules! typed {
             }
 
             #[inline]
-            #[allow(unreachable_patterns, reason = "there may be one type only")]
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
                 match object {
                     Object::$type(value) => Some(value),
@@ -61,7 +62,7 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List);
+typed!(List, Set);
 
 impl Object {
     /// The value's type.
@@ -69,6 +70,7 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Object::List(_) => Kind::List,
+            Object::Set(_) => Kind::Set,
         }
     }
 
@@ -76,6 +78,7 @@ impl Object {
     pub fn encoding(&self) -> &'static str {
         match self {
             Object::List(list) => list.encoding(),
+            Object::Set(set) => set.encoding(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Object {
     pub fn memory_usage(&self) -> usize {
         match self {
             Object::List(list) => list.memory_usage(),
+            Object::Set(set) => set.memory_usage(),
         }
     }
 
@@ -90,6 +94,7 @@ impl Object {
     pub(crate) fn clone_bytes(&self) -> usize {
         match self {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
+            Object::Set(set) => set.memory_usage().min(PATH_BYTES),
         }
     }
 
@@ -97,6 +102,7 @@ impl Object {
     pub fn free_effort(&self) -> usize {
         match self {
             Object::List(list) => list.node_count(),
+            Object::Set(set) => set.free_effort(),
         }
     }
 
@@ -104,6 +110,7 @@ impl Object {
     pub fn len(&self) -> usize {
         match self {
             Object::List(list) => list.len(),
+            Object::Set(set) => set.len(),
         }
     }
 
@@ -121,4 +128,6 @@ const PATH_BYTES: usize = 16 * 1024;
 pub struct Limits {
     /// `list-max-listpack-size`.
     pub list: ListLimit,
+    /// The thresholds of sets.
+    pub set: SetLimit,
 }

@@ -35,6 +35,9 @@ impl Signature {
             Value::Bytes(bytes) => self.chain(bytes),
             Value::Shared(bytes) => self.chain(bytes),
             Value::Object(Object::List(list)) => list.iter().for_each(|element| self.chain_element(&element)),
+            Value::Object(Object::Set(set)) => {
+                set.iter().for_each(|member| self.add(member.as_bytes(&mut itoa::Buffer::new())));
+            }
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");

@@ -170,7 +170,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "hash-max-listpack-entries",
         512,
         plain(0, LONG_MAX),
-        None,
+        field!(number hash_max_listpack_entries),
         "Fields up to which a hash is one compact block.",
     )
     .alias("hash-max-ziplist-entries"),
@@ -178,7 +178,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "hash-max-listpack-value",
         64,
         memory(0, LONG_MAX),
-        None,
+        field!(number hash_max_listpack_value),
         "Longest field or value in such a block, bytes.",
     )
     .alias("hash-max-ziplist-value"),
@@ -186,8 +186,22 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "set-max-intset-entries",
         512,
         plain(0, LONG_MAX),
-        None,
+        field!(number set_max_intset_entries),
         "Members up to which a set of integers is one sorted block.",
+    ),
+    Directive::number(
+        "set-max-listpack-entries",
+        128,
+        plain(0, LONG_MAX),
+        field!(number set_max_listpack_entries),
+        "Members up to which any other set is one compact block.",
+    ),
+    Directive::number(
+        "set-max-listpack-value",
+        64,
+        plain(0, LONG_MAX),
+        field!(number set_max_listpack_value),
+        "Longest member in such a block, bytes.",
     ),
     Directive::number(
         "zset-max-listpack-entries",

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use store::{Element, End, Limits, List, ListLimit, Listpack, NodeView};
+use store::{Element, End, Limits, List, ListLimit, Listpack, NodeView, Set};
 
 use super::*;
 
@@ -46,6 +46,11 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
                 NodeView::Plain(bytes) => bytes.to_vec(),
             };
             (list.encoding(), list.nodes().map(node).collect())
+        }
+        RdbValue::Object(Object::Set(set)) => {
+            let mut members: Vec<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+            members.sort();
+            (set.encoding(), members)
         }
     }
 }
@@ -115,8 +120,20 @@ fn any_record() -> impl Strategy<Value = Record> {
         elements.iter().for_each(|element| list.push(End::Tail, element, &ListLimit::default()));
         list
     });
+    let member = prop_oneof![
+        3 => any::<i16>().prop_map(|n| n.to_string().into_bytes()),
+        1 => prop::collection::vec(any::<u8>(), 0..60),
+    ];
+    let set = prop::collection::vec(member, 1..300).prop_map(|members| {
+        let mut set = Set::new();
+        for member in &members {
+            set.add(member, &Limits::default().set);
+        }
+        set
+    });
     let value = prop_oneof![
         any_text().prop_map(RdbValue::String),
+        set.prop_map(|set| RdbValue::Object(set.into())),
         list.prop_map(|list| RdbValue::Object(list.into())),
     ];
     let access = prop::option::of(prop_oneof![

@@ -4,13 +4,14 @@
 //! a [`Packed`] form if its small values can be copied as they are.
 
 mod list;
+mod set;
 
 use std::io::{self, Read, Write};
 
 use super::input::Input;
 use super::writer::Writer;
 use super::{Access, RdbCause, RdbValue};
-use store::{Limits, Listpack, Object};
+use store::{Limits, Listpack, Object, SetView};
 
 const STRING: u8 = 0;
 
@@ -31,7 +32,8 @@ impl Source<'_> {
     /// # Errors
     /// When not, with its name.
     pub fn check(&self) -> Result<(), RdbCause> {
-        if self.kind == STRING || list::KINDS.contains(&self.kind) {
+        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS];
+        if kinds.iter().any(|kinds| kinds.contains(&self.kind)) {
             return Ok(());
         }
         let name = other_type(self.kind, self.is_valkey).unwrap_or("unknown");
@@ -45,7 +47,8 @@ impl Source<'_> {
     pub fn read<R: Read>(&self, input: &mut Input<R>) -> Result<Option<RdbValue>, RdbCause> {
         let object: Object = match self.kind {
             STRING => return Ok(Some(RdbValue::String(input.string()?))),
-            kind => list::read(kind, input, &self.limits.list)?.into(),
+            kind if list::KINDS.contains(&kind) => list::read(kind, input, &self.limits.list)?.into(),
+            kind => set::read(kind, input, &self.limits.set)?.into(),
         };
         Ok((!object.is_empty()).then_some(RdbValue::Object(object)))
     }
@@ -56,6 +59,10 @@ impl Source<'_> {
 pub enum Packed {
     /// The one listpack of a list.
     List,
+    /// The listpack of a set.
+    Set,
+    /// The integer set of a set.
+    Ints,
 }
 
 /// Appends a small object's bytes to `out`; `None`, and nothing appended, when it had better be shared.
@@ -65,6 +72,17 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             list::only_node(list)?.write_to(out);
             Some(Packed::List)
         }
+        Object::Set(set) => match set.view() {
+            SetView::Ints(ints) => {
+                ints.write_to(out);
+                Some(Packed::Ints)
+            }
+            SetView::Packed(pack) => {
+                pack.write_to(out);
+                Some(Packed::Set)
+            }
+            SetView::Table => None,
+        },
     }
 }
 
@@ -85,6 +103,16 @@ impl<W: Write> Writer<W> {
                 self.begin_key(list::WRITTEN, key, expire_ms, access)?;
                 list::write(self, list)
             }
+            Object::Set(set) => match set.view() {
+                SetView::Ints(ints) => {
+                    self.begin_key(set::WRITTEN_INTS, key, expire_ms, access)?;
+                    set::write_ints(self, ints)
+                }
+                SetView::Packed(_) | SetView::Table => {
+                    self.begin_key(set::WRITTEN, key, expire_ms, access)?;
+                    set::write(self, set)
+                }
+            },
         }
     }
 
@@ -104,6 +132,14 @@ impl<W: Write> Writer<W> {
                 self.begin_key(list::WRITTEN, key, expire_ms, access)?;
                 list::write_packed(self, bytes)
             }
+            Packed::Set => {
+                self.begin_key(set::WRITTEN, key, expire_ms, access)?;
+                set::write_packed(self, bytes)
+            }
+            Packed::Ints => {
+                self.begin_key(set::WRITTEN_INTS, key, expire_ms, access)?;
+                self.put_string(bytes)
+            }
         }
     }
 }
@@ -116,21 +152,18 @@ fn listpack<R: Read>(input: &mut Input<R>) -> Result<Listpack, RdbCause> {
 /// Type and encoding behind a number that is not kept; the numbers from 22 on mean something else in Valkey.
 fn other_type(number: u8, is_valkey: bool) -> Option<&'static str> {
     Some(match number {
-        2 => "set, hashtable",
         3 => "sorted set, text scores",
         4 => "hash, hashtable",
         5 => "sorted set, binary scores",
         6 => "module, pre-release",
         7 => "module",
         9 => "hash, zipmap",
-        11 => "set, intset",
         12 => "sorted set, ziplist",
         13 => "hash, ziplist",
         15 => "stream",
         16 => "hash, listpack",
         17 => "sorted set, listpack",
         19 => "stream, version 2",
-        20 => "set, listpack",
         21 => "stream, version 3",
         22 if is_valkey => "hash with expiring fields",
         22 => "hash with expiring fields, pre-release",

@@ -1,0 +1,201 @@
+//! Random sequences of the commands of one type of collection against Debian's redis-server, replies compared byte by
+//! byte (in sorted order where that is each server's own), and at the end the data by its digest.
+//!
+//! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer.
+
+use ochre_tests::{Client, Random, Reply, Settings};
+
+/// Commands per sequence in a normal run.
+const STEPS: usize = 10_000;
+
+const KEYS: &[&str] = &["a", "b", "c", "d", "string"];
+const NUMBERS: &[&str] =
+    &["0", "1", "2", "5", "-1", "-3", "100", "x", "", "9223372036854775807", "-9223372036854775808"];
+const PATTERNS: &[&str] = &["*", "?", "1*", "[ab]*", "*x*", "nothing", "\\a"];
+
+/// How the elements of a reply are put in order: not at all, one by one, or by twos.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Kept,
+    Ones,
+    Pairs,
+    /// A cursor, then elements one by one.
+    Scan(usize),
+}
+
+struct Family {
+    templates: &'static [&'static [&'static str]],
+    order: fn(&[String]) -> Order,
+    /// Settings that both servers know, for each run.
+    settings: &'static [&'static [(&'static str, &'static str)]],
+}
+
+fn element(r: &mut Random) -> String {
+    match r.below(10) {
+        0..4 => r.below(20).to_string(),
+        4..7 => r.pick(&["a", "b", "c", "abc", "x1", "x2", "", "007", "-0"]).to_owned(),
+        7 => (r.bits() as i64 >> r.below(60)).to_string(),
+        8 => r.pick(&["9223372036854775807", "-9223372036854775808", "9223372036854775808", "-1"]).to_owned(),
+        _ => "long".repeat(1 + r.below(100)),
+    }
+}
+
+fn fill(word: &str, r: &mut Random) -> Vec<String> {
+    let one = match word {
+        "K" => r.pick(KEYS).to_owned(),
+        "M" => element(r),
+        "M*" => return (0..1 + r.below(12)).map(|_| element(r)).collect(),
+        "F*" => return (0..2 * (1 + r.below(6))).map(|_| element(r)).collect(),
+        "N" => r.pick(NUMBERS).to_owned(),
+        "G" => r.pick(PATTERNS).to_owned(),
+        "D" => format!("{}{}.{}", r.pick(&["", "-"]), r.below(1000), r.below(1000)),
+        other => other.to_owned(),
+    };
+    vec![one]
+}
+
+fn command(family: &Family, r: &mut Random) -> Vec<String> {
+    let template = family.templates[r.below(family.templates.len())];
+    template.iter().flat_map(|word| fill(word, r)).collect()
+}
+
+/// The parts that the first `count` replies of `bytes` take, and what follows.
+fn split(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
+    let mut source = Client::over(std::io::Cursor::new(bytes.to_vec()));
+    (0..count).map(|_| source.read().0).collect()
+}
+
+fn in_order(reply: &Reply, order: Order) -> Vec<u8> {
+    let bytes = &reply.0;
+    if order == Order::Kept || !matches!(bytes.first(), Some(b'*' | b'~' | b'%')) {
+        return bytes.clone();
+    }
+    let head = bytes.iter().position(|b| *b == b'\n').expect("a line") + 1;
+    let len: i64 = String::from_utf8_lossy(&bytes[1..head - 2]).parse().expect("a length");
+    let len = len.max(0) as usize * if bytes[0] == b'%' { 2 } else { 1 };
+    let mut parts = split(&bytes[head..], len);
+    match order {
+        Order::Scan(by) if len == 2 => {
+            let inner = Reply(parts.pop().expect("the elements"));
+            parts.push(in_order(&inner, if by == 2 { Order::Pairs } else { Order::Ones }));
+        }
+        Order::Pairs => {
+            let mut pairs: Vec<Vec<u8>> = parts.chunks(2).map(<[_]>::concat).collect();
+            pairs.sort();
+            parts = pairs;
+        }
+        _ => parts.sort(),
+    }
+    [&bytes[..head], &parts.concat()].concat()
+}
+
+fn run(family: &Family, resp3: bool) {
+    let (seed, steps) = (Random::seed(), std::env::var("OCHRE_TEST_STEPS"));
+    let steps = steps.ok().and_then(|text| text.parse().ok()).unwrap_or(STEPS);
+    println!("seed {seed}, {steps} steps, resp3 {resp3}");
+    let mut r = Random::new(seed);
+    for settings in family.settings {
+        let settings = settings.iter().fold(Settings::new(), |all, (name, value)| all.set(name, value));
+        let (ours, theirs) = (settings.start(), settings.clone().redis().start());
+        let (mut our, mut their) = (ours.client(), theirs.client());
+        for client in [&mut our, &mut their] {
+            if resp3 {
+                client.run("HELLO 3");
+            }
+            client.run("SET string text");
+        }
+        for step in 0..steps {
+            let words = command(family, &mut r);
+            let order = (family.order)(&words);
+            let (a, b) = (our.call(&words), their.call(&words));
+            if in_order(&a, order) != in_order(&b, order) {
+                panic!("seed {seed}, step {step}: {words:?}\nours:   {a:?}\ntheirs: {b:?}");
+            }
+        }
+        assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}");
+        assert_eq!(our.run("DEBUG RELOAD").0, b"+OK\r\n");
+        assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}, after a reload");
+    }
+}
+
+const SETS: Family = Family {
+    templates: &[
+        &["SADD", "K", "M*"],
+        &["SADD", "K", "M*"],
+        &["SADD", "K", "M"],
+        &["SREM", "K", "M*"],
+        &["SREM", "K", "M"],
+        &["SISMEMBER", "K", "M"],
+        &["SMISMEMBER", "K", "M*"],
+        &["SCARD", "K"],
+        &["SMEMBERS", "K"],
+        &["SMOVE", "K", "K", "M"],
+        &["SMOVE", "K", "K", "M"],
+        &["SINTER", "K"],
+        &["SINTER", "K", "K"],
+        &["SINTER", "K", "K", "K"],
+        &["SUNION", "K", "K"],
+        &["SUNION", "K", "K", "K"],
+        &["SDIFF", "K", "K"],
+        &["SDIFF", "K", "K", "K"],
+        &["SDIFF", "K"],
+        &["SINTERSTORE", "K", "K", "K"],
+        &["SUNIONSTORE", "K", "K", "K"],
+        &["SDIFFSTORE", "K", "K", "K"],
+        &["SINTERSTORE", "string", "K"],
+        &["SET", "string", "text"],
+        &["SINTERCARD", "2", "K", "K"],
+        &["SINTERCARD", "2", "K", "K", "LIMIT", "N"],
+        &["SINTERCARD", "N", "K", "K"],
+        &["SINTERCARD", "1", "K", "LIMIT"],
+        &["SINTERCARD", "1", "K", "FOO", "1"],
+        &["SINTERCARD", "1", "K", "LIMIT", "1", "LIMIT", "2"],
+        &["SPOP", "K", "100000"],
+        &["SPOP", "K", "0"],
+        &["SPOP", "K", "x"],
+        &["SPOP", "K", "-1"],
+        &["SPOP", "K", "1", "1"],
+        &["SPOP", "missing"],
+        &["SPOP", "missing", "2"],
+        &["SRANDMEMBER", "K", "100000"],
+        &["SRANDMEMBER", "K", "0"],
+        &["SRANDMEMBER", "missing"],
+        &["SRANDMEMBER", "missing", "-5"],
+        &["SRANDMEMBER", "K", "x"],
+        &["SRANDMEMBER", "K", "-9223372036854775808"],
+        &["SRANDMEMBER", "K", "1", "2"],
+        &["SSCAN", "K", "0", "COUNT", "100000"],
+        &["SSCAN", "K", "0", "MATCH", "G", "COUNT", "100000"],
+        &["SSCAN", "K", "0", "COUNT", "N", "x"],
+        &["SSCAN", "K", "0", "COUNT", "0"],
+        &["SSCAN", "K", "x"],
+        &["SSCAN", "missing", "0", "COUNT"],
+        &["DEL", "K"],
+        &["COPY", "K", "K"],
+        &["COPY", "K", "K", "REPLACE"],
+        &["RENAME", "K", "K"],
+        &["TYPE", "K"],
+        &["EXISTS", "K"],
+        &["SCAN", "0", "TYPE", "set", "COUNT", "1000"],
+        &["DEBUG", "DIGEST-VALUE", "K"],
+        &["GET", "K"],
+        &["LPUSH", "K", "M"],
+        &["EXPIRE", "K", "100000"],
+    ],
+    order: |words| match words[0].as_str() {
+        "SMEMBERS" | "SINTER" | "SUNION" | "SDIFF" | "SPOP" | "SRANDMEMBER" => Order::Ones,
+        "SSCAN" | "SCAN" => Order::Scan(1),
+        _ => Order::Kept,
+    },
+    settings: &[&[], &[("set-max-intset-entries", "3")], &[("set-max-intset-entries", "0")]],
+};
+
+#[test]
+fn sets_in_resp2() {
+    run(&SETS, false);
+}
+
+#[test]
+fn sets_in_resp3() {
+    run(&SETS, true);
+}
