@@ -22,7 +22,8 @@ use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
 use store::{
-    At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, NewValue, Object, SetLimit, Typed,
+    At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, NewValue, Object, SetLimit,
+    SortedSetLimits, Typed,
 };
 
 /// The daemon as the command type sees it.
@@ -219,7 +220,11 @@ impl Server {
             entries: self.config.set_max_listpack_entries as usize,
             value: self.config.set_max_listpack_value as usize,
         };
-        Limits { list, set }
+        let sorted_set = SortedSetLimits {
+            entries: self.config.zset_max_listpack_entries as usize,
+            value: self.config.zset_max_listpack_value as usize,
+        };
+        Limits { list, set, sorted_set }
     }
 
     /// As [`Self::read`], for a command that wants an object of one type.

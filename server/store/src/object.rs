@@ -7,6 +7,7 @@
 
 use crate::list::{List, ListLimit};
 use crate::set::{Set, SetLimit};
+use crate::sorted_set::{SortedSet, SortedSetLimits};
 use crate::value::Kind;
 
 /// A value of many elements.
@@ -16,6 +17,8 @@ pub enum Object {
     List(List),
     /// A set.
     Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -62,7 +65,7 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List, Set);
+typed!(List, Set, SortedSet);
 
 impl Object {
     /// The value's type.
@@ -71,6 +74,7 @@ impl Object {
         match self {
             Object::List(_) => Kind::List,
             Object::Set(_) => Kind::Set,
+            Object::SortedSet(_) => Kind::SortedSet,
         }
     }
 
@@ -79,6 +83,7 @@ impl Object {
         match self {
             Object::List(list) => list.encoding(),
             Object::Set(set) => set.encoding(),
+            Object::SortedSet(set) => set.encoding(),
         }
     }
 
@@ -87,6 +92,7 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage(),
             Object::Set(set) => set.memory_usage(),
+            Object::SortedSet(set) => set.memory_usage(),
         }
     }
 
@@ -95,6 +101,7 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
             Object::Set(set) => set.memory_usage().min(PATH_BYTES),
+            Object::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
         }
     }
 
@@ -103,6 +110,7 @@ impl Object {
         match self {
             Object::List(list) => list.node_count(),
             Object::Set(set) => set.free_effort(),
+            Object::SortedSet(set) => set.free_effort(),
         }
     }
 
@@ -111,6 +119,7 @@ impl Object {
         match self {
             Object::List(list) => list.len(),
             Object::Set(set) => set.len(),
+            Object::SortedSet(set) => set.len(),
         }
     }
 
@@ -130,4 +139,6 @@ pub struct Limits {
     pub list: ListLimit,
     /// The thresholds of sets.
     pub set: SetLimit,
+    /// The thresholds of sorted sets.
+    pub sorted_set: SortedSetLimits,
 }

@@ -207,7 +207,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "zset-max-listpack-entries",
         128,
         plain(0, LONG_MAX),
-        None,
+        field!(number zset_max_listpack_entries),
         "Members up to which a sorted set is one compact block.",
     )
     .alias("zset-max-ziplist-entries"),
@@ -215,7 +215,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "zset-max-listpack-value",
         64,
         memory(0, LONG_MAX),
-        None,
+        field!(number zset_max_listpack_value),
         "Longest member in such a block, bytes.",
     )
     .alias("zset-max-ziplist-value"),

@@ -52,6 +52,11 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
             members.sort();
             (set.encoding(), members)
         }
+        RdbValue::Object(Object::SortedSet(set)) => {
+            let pair =
+                |(member, score): (store::Element<'_>, f64)| [member.to_vec(), score.to_le_bytes().to_vec()];
+            (set.encoding(), set.iter(0, false).flat_map(pair).collect())
+        }
     }
 }
 

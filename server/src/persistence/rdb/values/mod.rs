@@ -5,6 +5,7 @@
 
 mod list;
 mod set;
+mod sorted_set;
 
 use std::io::{self, Read, Write};
 
@@ -32,7 +33,7 @@ impl Source<'_> {
     /// # Errors
     /// When not, with its name.
     pub fn check(&self) -> Result<(), RdbCause> {
-        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS];
+        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS, &sorted_set::KINDS];
         if kinds.iter().any(|kinds| kinds.contains(&self.kind)) {
             return Ok(());
         }
@@ -48,7 +49,8 @@ impl Source<'_> {
         let object: Object = match self.kind {
             STRING => return Ok(Some(RdbValue::String(input.string()?))),
             kind if list::KINDS.contains(&kind) => list::read(kind, input, &self.limits.list)?.into(),
-            kind => set::read(kind, input, &self.limits.set)?.into(),
+            kind if set::KINDS.contains(&kind) => set::read(kind, input, &self.limits.set)?.into(),
+            kind => sorted_set::read(kind, input, &self.limits.sorted_set)?.into(),
         };
         Ok((!object.is_empty()).then_some(RdbValue::Object(object)))
     }
@@ -63,6 +65,8 @@ pub enum Packed {
     Set,
     /// The integer set of a set.
     Ints,
+    /// The listpack of a sorted set.
+    SortedSet,
 }
 
 /// Appends a small object's bytes to `out`; `None`, and nothing appended, when it had better be shared.
@@ -83,6 +87,10 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             }
             SetView::Table => None,
         },
+        Object::SortedSet(set) => {
+            set.listpack()?.write_to(out);
+            Some(Packed::SortedSet)
+        }
     }
 }
 
@@ -113,6 +121,16 @@ impl<W: Write> Writer<W> {
                     set::write(self, set)
                 }
             },
+            Object::SortedSet(set) => match set.listpack() {
+                Some(pack) => {
+                    self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
+                    self.put_string(&pack.to_bytes())
+                }
+                None => {
+                    self.begin_key(sorted_set::WRITTEN, key, expire_ms, access)?;
+                    sorted_set::write(self, set)
+                }
+            },
         }
     }
 
@@ -140,6 +158,10 @@ impl<W: Write> Writer<W> {
                 self.begin_key(set::WRITTEN_INTS, key, expire_ms, access)?;
                 self.put_string(bytes)
             }
+            Packed::SortedSet => {
+                self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
+                self.put_string(bytes)
+            }
         }
     }
 }
@@ -152,17 +174,13 @@ fn listpack<R: Read>(input: &mut Input<R>) -> Result<Listpack, RdbCause> {
 /// Type and encoding behind a number that is not kept; the numbers from 22 on mean something else in Valkey.
 fn other_type(number: u8, is_valkey: bool) -> Option<&'static str> {
     Some(match number {
-        3 => "sorted set, text scores",
         4 => "hash, hashtable",
-        5 => "sorted set, binary scores",
         6 => "module, pre-release",
         7 => "module",
         9 => "hash, zipmap",
-        12 => "sorted set, ziplist",
         13 => "hash, ziplist",
         15 => "stream",
         16 => "hash, listpack",
-        17 => "sorted set, listpack",
         19 => "stream, version 2",
         21 => "stream, version 3",
         22 if is_valkey => "hash with expiring fields",
