@@ -5,6 +5,7 @@
 //! `persistence/rdb/values/`, and its arms in DEBUG DIGEST and DEBUG OBJECT. A type keeps its small form in few words,
 //! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
 
+use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
 use crate::set::{Set, SetLimit};
 use crate::value::Kind;
@@ -16,6 +17,8 @@ pub enum Object {
     List(List),
     /// A set.
     Set(Set),
+    /// A hash.
+    Hash(HashValue),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -28,12 +31,12 @@ pub trait Typed: Default + Into<Object> {
     fn is_empty(&self) -> bool;
 }
 
-/// Makes `$type` the content of the variant of the same name.
+/// Makes `$type` the content of `$variant`.
 macro_rules! typed {
-    ($($type:ident),*) => {$(
+    ($($variant:ident: $type:ident),*) => {$(
         impl From<$type> for Object {
             fn from(value: $type) -> Self {
-                Object::$type(value)
+                Object::$variant(value)
             }
         }
 
@@ -41,7 +44,7 @@ macro_rules! typed {
             #[inline]
             fn of(object: &Object) -> Option<&Self> {
                 match object {
-                    Object::$type(value) => Some(value),
+                    Object::$variant(value) => Some(value),
                     _ => None,
                 }
             }
@@ -49,7 +52,7 @@ macro_rules! typed {
             #[inline]
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
                 match object {
-                    Object::$type(value) => Some(value),
+                    Object::$variant(value) => Some(value),
                     _ => None,
                 }
             }
@@ -62,7 +65,7 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List, Set);
+typed!(List: List, Set: Set, Hash: HashValue);
 
 impl Object {
     /// The value's type.
@@ -71,6 +74,7 @@ impl Object {
         match self {
             Object::List(_) => Kind::List,
             Object::Set(_) => Kind::Set,
+            Object::Hash(_) => Kind::Hash,
         }
     }
 
@@ -79,6 +83,7 @@ impl Object {
         match self {
             Object::List(list) => list.encoding(),
             Object::Set(set) => set.encoding(),
+            Object::Hash(hash) => hash.encoding(),
         }
     }
 
@@ -87,6 +92,7 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage(),
             Object::Set(set) => set.memory_usage(),
+            Object::Hash(hash) => hash.memory_usage(),
         }
     }
 
@@ -95,6 +101,7 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
             Object::Set(set) => set.memory_usage().min(PATH_BYTES),
+            Object::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
         }
     }
 
@@ -103,6 +110,16 @@ impl Object {
         match self {
             Object::List(list) => list.node_count(),
             Object::Set(set) => set.free_effort(),
+            Object::Hash(hash) => hash.free_effort(),
+        }
+    }
+
+    /// When something inside falls due at the earliest, unix ms: a hash's field. `None` when nothing in it expires.
+    #[inline]
+    pub fn next_due(&self) -> Option<i64> {
+        match self {
+            Object::Hash(hash) => hash.next_due(),
+            Object::List(_) | Object::Set(_) => None,
         }
     }
 
@@ -111,6 +128,7 @@ impl Object {
         match self {
             Object::List(list) => list.len(),
             Object::Set(set) => set.len(),
+            Object::Hash(hash) => hash.len(),
         }
     }
 
@@ -130,4 +148,6 @@ pub struct Limits {
     pub list: ListLimit,
     /// The thresholds of sets.
     pub set: SetLimit,
+    /// The thresholds of hashes.
+    pub hash: HashLimit,
 }
