@@ -261,6 +261,7 @@ impl Context for Cx<'_> {
     fn reset_session(&mut self) {
         let slot = self.slot;
         self.session().multi = None;
+        self.session().fieldsets.clear();
         crate::watch::unwatch_all(self.server, slot);
         self.db = DbIndex(0);
     }

@@ -86,6 +86,8 @@ pub struct Parked {
 pub struct Session {
     /// The open transaction.
     pub multi: Option<Box<Multi>>,
+    /// Field names by the name that HIMPORT PREPARE gave them.
+    pub fieldsets: std::collections::HashMap<Vec<u8>, Vec<Vec<u8>>>,
     /// Watched keys.
     pub watches: Vec<Watch>,
     /// A watched key changed: EXEC will not run.

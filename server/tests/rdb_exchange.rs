@@ -128,7 +128,14 @@ fn fill(redis: &mut Redis) {
 
 fn write_again(kept: &Kept, path: &Path, compression: bool, checksum: bool) {
     let mut writer = Writer::new(std::fs::File::create(path).unwrap(), compression, checksum);
-    let info = Info { redis_version: "7.0.15", ctime: 0, used_memory: 0, replication: None, aof_base: false };
+    let info = Info {
+        redis_version: "7.0.15",
+        ctime: 0,
+        used_memory: 0,
+        replication: None,
+        aof_base: false,
+        has_expiring_fields: false,
+    };
     writer.header(&info).unwrap();
     for &(db, keys, expires) in &kept.sizes {
         writer.select_db(db).unwrap();

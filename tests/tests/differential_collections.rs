@@ -19,6 +19,8 @@ enum Order {
     Kept,
     Ones,
     Pairs,
+    /// As pairs in RESP2, as arrays of two in RESP3.
+    Entries,
     /// A cursor, then elements one by one.
     Scan(usize),
 }
@@ -96,7 +98,9 @@ fn in_order(reply: &Reply, order: Order) -> Vec<u8> {
             let inner = Reply(parts.pop().expect("the elements"));
             parts.push(in_order(&inner, if by == 2 { Order::Pairs } else { Order::Ones }));
         }
-        Order::Pairs => {
+        Order::Pairs | Order::Entries
+            if order == Order::Pairs || parts.first().is_some_and(|p| p[0] != b'*') =>
+        {
             let mut pairs: Vec<Vec<u8>> = parts.chunks(2).map(<[_]>::concat).collect();
             pairs.sort();
             parts = pairs;
@@ -121,12 +125,16 @@ fn run(family: &Family, resp3: bool) {
             }
             client.run("SET string text");
         }
+        let mut history: Vec<Vec<String>> = Vec::new();
         for step in 0..steps {
             let words = command(family, &mut r);
+            history.push(words.clone());
             let order = (family.order)(&words);
             let (a, b) = (our.call(&words), their.call(&words));
             if in_order(&a, order) != in_order(&b, order) {
-                panic!("seed {seed}, step {step}: {words:?}\nours:   {a:?}\ntheirs: {b:?}");
+                let last: String =
+                    history.iter().rev().take(40).rev().map(|w| format!("  {w:?}\n")).collect();
+                panic!("seed {seed}, step {step}, after\n{last}ours:   {a:?}\ntheirs: {b:?}");
             }
         }
         assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}");
@@ -215,6 +223,88 @@ fn sets_in_resp2() {
 #[test]
 fn sets_in_resp3() {
     run(&SETS, true);
+}
+
+const HASHES: Family = Family {
+    templates: &[
+        &["HSET", "K", "F*"],
+        &["HSET", "K", "F*"],
+        &["HSET", "K", "M", "M"],
+        &["HSET", "K", "M", "M", "M"],
+        &["HMSET", "K", "F*"],
+        &["HMSET", "K", "M", "M", "M"],
+        &["HSETNX", "K", "M", "M"],
+        &["HGET", "K", "M"],
+        &["HGET", "K", "M"],
+        &["HMGET", "K", "M*"],
+        &["HGETALL", "K"],
+        &["HKEYS", "K"],
+        &["HVALS", "K"],
+        &["HLEN", "K"],
+        &["HSTRLEN", "K", "M"],
+        &["HEXISTS", "K", "M"],
+        &["HDEL", "K", "M"],
+        &["HDEL", "K", "M*"],
+        &["HINCRBY", "K", "M", "N"],
+        &["HINCRBY", "K", "counter", "N"],
+        &["HINCRBYFLOAT", "K", "M", "D"],
+        &["HINCRBYFLOAT", "K", "sum", "D"],
+        &["HINCRBYFLOAT", "K", "M", "N"],
+        &["HINCRBYFLOAT", "K", "M", "inf"],
+        &["HRANDFIELD", "missing"],
+        &["HRANDFIELD", "missing", "3"],
+        &["HRANDFIELD", "missing", "-3", "WITHVALUES"],
+        &["HRANDFIELD", "K", "0"],
+        &["HRANDFIELD", "K", "100000"],
+        &["HRANDFIELD", "K", "100000", "withvalues"],
+        &["HRANDFIELD", "K", "x"],
+        &["HRANDFIELD", "K", "5", "foo"],
+        &["HRANDFIELD", "K", "5", "WITHVALUES", "x"],
+        &["HRANDFIELD", "K", "-9223372036854775808"],
+        &["HRANDFIELD", "K", "-9223372036854775807", "WITHVALUES"],
+        &["HSCAN", "K", "0", "COUNT", "100000"],
+        &["HSCAN", "K", "0", "MATCH", "G", "COUNT", "100000"],
+        &["HSCAN", "K", "0", "COUNT", "N", "x"],
+        &["HSCAN", "K", "x"],
+        &["HSCAN", "missing", "0", "x"],
+        &["OBJECT", "ENCODING", "K"],
+        &["DEL", "K"],
+        &["COPY", "K", "K"],
+        &["COPY", "K", "K", "REPLACE"],
+        &["RENAME", "K", "K"],
+        &["TYPE", "K"],
+        &["SCAN", "0", "TYPE", "hash", "COUNT", "1000"],
+        &["DEBUG", "DIGEST-VALUE", "K"],
+        &["GET", "K"],
+        &["SETNX", "K", "text"],
+        &["SET", "string", "text"],
+        &["EXPIRE", "K", "100000"],
+    ],
+    order: |words| match words[0].as_str() {
+        "HGETALL" => Order::Pairs,
+        "HKEYS" | "HVALS" => Order::Ones,
+        "HRANDFIELD" if words.len() == 4 => Order::Entries,
+        "HRANDFIELD" => Order::Ones,
+        "SCAN" => Order::Scan(1),
+        "HSCAN" => Order::Scan(2),
+        _ => Order::Kept,
+    },
+    settings: &[
+        &[],
+        &[("hash-max-listpack-entries", "3")],
+        &[("hash-max-listpack-value", "2")],
+        &[("hash-max-ziplist-entries", "0"), ("set-max-intset-entries", "0")],
+    ],
+};
+
+#[test]
+fn hashes_in_resp2() {
+    run(&HASHES, false);
+}
+
+#[test]
+fn hashes_in_resp3() {
+    run(&HASHES, true);
 }
 
 const SORTED_SETS: Family = Family {

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod connection;
 pub mod generic;
+pub mod hash;
 pub mod list;
 pub mod module;
 pub mod persistence;

@@ -5,6 +5,7 @@
 //! `persistence/rdb/values/`, and its arms in DEBUG DIGEST and DEBUG OBJECT. A type keeps its small form in few words,
 //! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
 
+use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
 use crate::set::{Set, SetLimit};
 use crate::sorted_set::{SortedSet, SortedSetLimits};
@@ -19,6 +20,8 @@ pub enum Object {
     Set(Set),
     /// A sorted set.
     SortedSet(SortedSet),
+    /// A hash.
+    Hash(HashValue),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -31,12 +34,12 @@ pub trait Typed: Default + Into<Object> {
     fn is_empty(&self) -> bool;
 }
 
-/// Makes `$type` the content of the variant of the same name.
+/// Makes `$type` the content of `$variant`.
 macro_rules! typed {
-    ($($type:ident),*) => {$(
+    ($($variant:ident: $type:ident),*) => {$(
         impl From<$type> for Object {
             fn from(value: $type) -> Self {
-                Object::$type(value)
+                Object::$variant(value)
             }
         }
 
@@ -44,7 +47,7 @@ macro_rules! typed {
             #[inline]
             fn of(object: &Object) -> Option<&Self> {
                 match object {
-                    Object::$type(value) => Some(value),
+                    Object::$variant(value) => Some(value),
                     _ => None,
                 }
             }
@@ -52,7 +55,7 @@ macro_rules! typed {
             #[inline]
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
                 match object {
-                    Object::$type(value) => Some(value),
+                    Object::$variant(value) => Some(value),
                     _ => None,
                 }
             }
@@ -65,7 +68,7 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List, Set, SortedSet);
+typed!(List: List, Set: Set, SortedSet: SortedSet, Hash: HashValue);
 
 impl Object {
     /// The value's type.
@@ -75,6 +78,7 @@ impl Object {
             Object::List(_) => Kind::List,
             Object::Set(_) => Kind::Set,
             Object::SortedSet(_) => Kind::SortedSet,
+            Object::Hash(_) => Kind::Hash,
         }
     }
 
@@ -84,6 +88,7 @@ impl Object {
             Object::List(list) => list.encoding(),
             Object::Set(set) => set.encoding(),
             Object::SortedSet(set) => set.encoding(),
+            Object::Hash(hash) => hash.encoding(),
         }
     }
 
@@ -93,6 +98,7 @@ impl Object {
             Object::List(list) => list.memory_usage(),
             Object::Set(set) => set.memory_usage(),
             Object::SortedSet(set) => set.memory_usage(),
+            Object::Hash(hash) => hash.memory_usage(),
         }
     }
 
@@ -102,6 +108,7 @@ impl Object {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
             Object::Set(set) => set.memory_usage().min(PATH_BYTES),
             Object::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
+            Object::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
         }
     }
 
@@ -111,6 +118,16 @@ impl Object {
             Object::List(list) => list.node_count(),
             Object::Set(set) => set.free_effort(),
             Object::SortedSet(set) => set.free_effort(),
+            Object::Hash(hash) => hash.free_effort(),
+        }
+    }
+
+    /// When something inside falls due at the earliest, unix ms: a hash's field. `None` when nothing in it expires.
+    #[inline]
+    pub fn next_due(&self) -> Option<i64> {
+        match self {
+            Object::Hash(hash) => hash.next_due(),
+            Object::List(_) | Object::Set(_) | Object::SortedSet(_) => None,
         }
     }
 
@@ -120,6 +137,7 @@ impl Object {
             Object::List(list) => list.len(),
             Object::Set(set) => set.len(),
             Object::SortedSet(set) => set.len(),
+            Object::Hash(hash) => hash.len(),
         }
     }
 
@@ -141,4 +159,6 @@ pub struct Limits {
     pub set: SetLimit,
     /// The thresholds of sorted sets.
     pub sorted_set: SortedSetLimits,
+    /// The thresholds of hashes.
+    pub hash: HashLimit,
 }

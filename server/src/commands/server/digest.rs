@@ -47,6 +47,17 @@ impl Signature {
             Value::Object(Object::Set(set)) => {
                 set.iter().for_each(|member| self.add(member.as_bytes(&mut itoa::Buffer::new())));
             }
+            Value::Object(Object::Hash(hash)) => {
+                for field in hash.iter() {
+                    let mut one = Signature::default();
+                    one.chain_element(&field.name);
+                    one.chain_element(&field.value);
+                    if field.expire.is_some() {
+                        one.add(b"!!hexpire!!");
+                    }
+                    self.add(&one.0);
+                }
+            }
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
