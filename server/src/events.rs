@@ -38,11 +38,17 @@ impl Event {
     pub const SET: Self = event(STRING, "set");
     pub const APPEND: Self = event(STRING, "append");
     pub const SETRANGE: Self = event(STRING, "setrange");
+    pub const PFADD: Self = event(STRING, "pfadd");
+    pub const SETBIT: Self = event(STRING, "setbit");
     pub const INCRBY: Self = event(STRING, "incrby");
     pub const DECRBY: Self = event(STRING, "decrby");
     pub const INCRBYFLOAT: Self = event(STRING, "incrbyfloat");
     pub const LPUSH: Self = event(LIST, "lpush");
     pub const RPUSH: Self = event(LIST, "rpush");
     pub const LPOP: Self = event(LIST, "lpop");
+    pub const LSET: Self = event(LIST, "lset");
+    pub const LINSERT: Self = event(LIST, "linsert");
+    pub const LREM: Self = event(LIST, "lrem");
+    pub const LTRIM: Self = event(LIST, "ltrim");
     pub const RPOP: Self = event(LIST, "rpop");
 }

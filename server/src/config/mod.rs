@@ -407,6 +407,12 @@ pub struct Config {
     // Data.
     pub list_max_listpack_size: i32,
     pub list_compress_depth: u32,
+    /// Bytes.
+    pub hll_sparse_max_bytes: u64,
+    /// Bytes; 0 means no limit.
+    pub stream_node_max_bytes: u64,
+    /// Entries; 0 means no limit.
+    pub stream_node_max_entries: u64,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
     /// Microseconds; -1 means none.
@@ -553,6 +559,9 @@ impl Config {
             busy_reply_threshold: 0,
             list_max_listpack_size: 0,
             list_compress_depth: 0,
+            hll_sparse_max_bytes: 0,
+            stream_node_max_bytes: 0,
+            stream_node_max_entries: 0,
             active_rehashing: false,
             active_expire_effort: 0,
             slowlog_log_slower_than: 0,

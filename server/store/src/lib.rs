@@ -12,6 +12,7 @@ compile_error!("table words keep 16 hash bits above a 48-bit address: a 64-bit t
 mod db;
 mod entry;
 mod hash;
+pub mod hyperloglog;
 mod keyspace;
 mod list;
 mod listpack;
@@ -25,7 +26,7 @@ pub use db::{Db, EntryMut, Expire, Garbage, Removed, SetOutcome};
 pub use entry::Entry;
 pub use hash::{Hash, Seed};
 pub use keyspace::{DbIndex, Keyspace};
-pub use list::{End, List, ListLimit, NodeView, Range};
+pub use list::{End, List, ListLimit, NodeView, Range, Wanted};
 pub use listpack::{Element, Iter as ListpackIter, Listpack, ListpackError};
 pub use number::{format_i64, parse_i64};
 pub use raw::item::{Item, Ref};
