@@ -17,11 +17,11 @@ use crate::stats::{Slow, Stats};
 use crate::time::Time;
 use crate::watch::Watches;
 use common::clients::{Clients, Slot};
-use common::command::{Daemon, Table};
+use common::command::{CommandError, Daemon, Table};
 use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
-use store::{At, DbIndex, Entry, Garbage, Hash, Keyspace};
+use store::{At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, Typed};
 
 /// The daemon as the command type sees it.
 pub struct Ochre;
@@ -205,6 +205,57 @@ impl Server {
         self.look_up(db, key, false).map(|at| self.keyspace.db(db).entry_at(at))
     }
 
+    /// The thresholds between encodings.
+    pub fn limits(&self) -> Limits {
+        let list =
+            ListLimit::new(self.config.list_max_listpack_size).with_packed_threshold(self.packed_threshold);
+        Limits { list }
+    }
+
+    /// As [`Self::read`], for a command that wants an object of one type.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    #[inline]
+    pub fn read_typed<T: Typed>(&mut self, db: DbIndex, key: Key<'_>) -> Result<Option<&T>, CommandError> {
+        self.read(db, key).map(typed).transpose()
+    }
+
+    /// As [`Self::find`], for a command that looks at an object of one type before it decides to change it.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    #[inline]
+    pub fn find_typed<T: Typed>(&mut self, db: DbIndex, key: Key<'_>) -> Result<Option<&T>, CommandError> {
+        self.find(db, key).map(typed).transpose()
+    }
+
+    /// The object of a key, for a change that will follow.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    #[inline]
+    pub fn edit<T: Typed>(&mut self, db: DbIndex, key: Key<'_>) -> Result<Option<&mut T>, CommandError> {
+        let Some(at) = self.locate(db, key) else { return Ok(None) };
+        typed::<T>(self.keyspace.db(db).entry_at(at))?;
+        Ok(self.keyspace.db_mut(db).entry_at_mut(at).into_typed())
+    }
+
+    /// As [`Self::edit`]; a key that is missing gets an empty object, which the caller fills.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    #[inline]
+    pub fn edit_or_create<T: Typed>(&mut self, db: DbIndex, key: Key<'_>) -> Result<&mut T, CommandError> {
+        let Some(at) = self.locate(db, key) else {
+            self.notify_new(db, key.bytes);
+            let entry = self.keyspace.db_mut(db).create(key.hash, key.bytes, T::default().into());
+            return Ok(entry.into_typed().expect("it was made of this type"));
+        };
+        typed::<T>(self.keyspace.db(db).entry_at(at))?;
+        Ok(self.keyspace.db_mut(db).entry_at_mut(at).into_typed().expect("it was just seen"))
+    }
+
     #[inline]
     fn look_up(&mut self, db: DbIndex, key: Key<'_>, announces: bool) -> Option<At> {
         let place = self.keyspace.db(db);
@@ -320,6 +371,12 @@ impl Server {
         self.replication.forget(&mut self.clients, slot);
         self.clients.remove(slot);
     }
+}
+
+/// The object of type `T` that an entry holds.
+#[inline]
+fn typed<T: Typed>(entry: Entry<'_>) -> Result<&T, CommandError> {
+    entry.typed().ok_or(CommandError::WrongType)
 }
 
 /// The state can be handed to another thread.

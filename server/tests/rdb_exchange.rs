@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ochre_server::persistence::rdb::{Info, ListNode, Loader, NodeRef, RdbSink, RdbValue, Record, Writer};
+use ochre_server::persistence::rdb::{Info, Loader, RdbSink, RdbValue, Record, Writer};
+use store::{Limits, NodeView, Object};
 
 /// How long a server may take to answer its first PING.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -143,17 +144,7 @@ fn write_record(writer: &mut Writer<std::fs::File>, record: &Record) {
     let (key, expire, access) = (&record.key, record.expire_ms, record.access);
     match &record.value {
         RdbValue::String(text) => writer.string(key, expire, access, text).unwrap(),
-        RdbValue::List(nodes) => {
-            writer.begin_list(key, expire, access, nodes.len() as u64).unwrap();
-            for node in nodes {
-                let node = match node {
-                    ListNode::Packed(bytes) => NodeRef::Packed(bytes),
-                    ListNode::Plain(bytes) => NodeRef::Plain(bytes),
-                    ListNode::Element(_) => panic!("Redis 7 writes no older encodings"),
-                };
-                writer.list_node(node).unwrap();
-            }
-        }
+        RdbValue::Object(object) => writer.object(key, expire, access, object).unwrap(),
     }
 }
 
@@ -172,10 +163,10 @@ fn exchange(options: &[&str], compression: bool, checksum: bool) {
     let path = folder.path().join("theirs.rdb");
     let mut kept = Kept::default();
     let file = std::fs::File::open(&path).unwrap();
-    let summary = Loader::new(file, path.to_string_lossy(), true).load(&mut kept).unwrap();
+    let summary = Loader::new(file, path.to_string_lossy(), true, Limits::default()).load(&mut kept).unwrap();
     assert_eq!(summary.keys, kept.sizes.iter().map(|(_, keys, _)| keys).sum::<u64>());
     let plain = kept.records.iter().filter(
-        |record| matches!(&record.value, RdbValue::List(nodes) if nodes.iter().any(|n| matches!(n, ListNode::Plain(_)))),
+        |record| matches!(&record.value, RdbValue::Object(Object::List(list)) if list.nodes().any(|n| matches!(n, NodeView::Plain(_)))),
     );
     assert_eq!(plain.count(), 1);
 

@@ -13,7 +13,7 @@ use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
 };
 use common::resp::Reply;
-use store::{DbIndex, Element, End, Entry, Expire, List, ListLimit, NewValue, Value};
+use store::{DbIndex, Element, End, List};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const POPS: Flags = Flags::WRITE.and(Flags::FAST);
@@ -95,47 +95,21 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("list", "2.2.0", "O(1)", "source destination timeout", "Moves the last element of a list to the head of another, waiting for it."), moving::brpoplpush),
 ];
 
-/// The list that an entry holds.
-fn list_of(entry: Entry<'_>) -> Result<&List, CommandError> {
-    match entry.value() {
-        Value::List(list) => Ok(list),
-        _ => Err(CommandError::WrongType),
-    }
-}
-
-fn limit(server: &Server) -> ListLimit {
-    ListLimit::new(server.config.list_max_listpack_size).with_packed_threshold(server.packed_threshold)
-}
-
 fn push(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End, create: bool) -> CommandResult {
     let key = cx.key(args.next());
     let elements = args.rest();
-    let (count, limit) = (elements.len(), limit(cx.server));
-    let exists = match cx.server.find(cx.db, key) {
-        Some(entry) => list_of(entry).map(|_| true)?,
-        None => false,
-    };
-    if !exists && !create {
+    let (count, limit) = (elements.len(), cx.server.limits().list);
+    let list: &mut List = if create {
+        cx.server.edit_or_create(cx.db, key)?
+    } else if let Some(list) = cx.server.edit(cx.db, key)? {
+        list
+    } else {
         cx.reply.integer(0);
         return Ok(Outcome::Done);
-    }
-    let bytes = args.rest().map(<[u8]>::len).sum();
-    let fill = |list: &mut List| {
-        list.prepare_push(bytes, count, &limit);
-        elements.for_each(|element| list.push_prepared(end, element, &limit));
-        list.len()
     };
-    let db = cx.server.keyspace.db_mut(cx.db);
-    let len = if exists {
-        let mut entry = db.get_mut(key.hash, key.bytes).expect("it was just found");
-        fill(entry.list_mut().expect("it holds a list"))
-    } else {
-        let mut list = List::new();
-        let len = fill(&mut list);
-        db.set(key.hash, key.bytes, NewValue::List(list), Expire::None);
-        cx.server.notify_new(cx.db, key.bytes);
-        len
-    };
+    list.prepare_push(args.rest().map(<[u8]>::len).sum(), count, &limit);
+    elements.for_each(|element| list.push_prepared(end, element, &limit));
+    let len = list.len();
     cx.reply.integer(len as i64);
     cx.changed_by(count as u64, key, if end == End::Head { Event::LPUSH } else { Event::RPUSH });
     Ok(Outcome::Done)
@@ -143,9 +117,9 @@ fn push(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End, create: bool) -> Command
 
 /// Takes up to `count` elements of a list that exists, writing each as a bulk string; deletes it when empty.
 fn take(server: &mut Server, reply: &mut Reply, db: DbIndex, key: Key<'_>, end: End, count: usize) {
-    let limit = limit(server);
+    let limit = server.limits().list;
     let mut entry = server.keyspace.db_mut(db).get_mut(key.hash, key.bytes).expect("the caller found it");
-    let list = entry.list_mut().expect("the caller saw a list");
+    let list: &mut List = entry.typed_mut().expect("the caller saw a list");
     for _ in 0..count {
         list.pop(end, &limit, |element| write_element(reply, &element));
     }
@@ -184,8 +158,8 @@ fn pop(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End) -> CommandResult {
             Some(count.ok_or(CommandError::Text("ERR value is out of range, must be positive"))? as usize)
         }
     };
-    let len = match cx.server.find(cx.db, key) {
-        Some(entry) => list_of(entry)?.len(),
+    let len = match cx.server.find_typed::<List>(cx.db, key)? {
+        Some(list) => list.len(),
         None => {
             match count {
                 None => cx.reply.null(),
@@ -208,10 +182,7 @@ fn pop(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End) -> CommandResult {
 
 fn llen(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let len = match cx.server.read(cx.db, key) {
-        Some(entry) => list_of(entry)?.len(),
-        None => 0,
-    };
+    let len = cx.server.read_typed::<List>(cx.db, key)?.map_or(0, List::len);
     cx.reply.integer(len as i64);
     Ok(Outcome::Done)
 }
@@ -219,12 +190,9 @@ fn llen(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 fn lrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
     let (start, stop) = (args.integer()?, args.integer()?);
-    let list = match cx.server.read(cx.db, key) {
-        Some(entry) => list_of(entry)?,
-        None => {
-            cx.reply.array(0);
-            return Ok(Outcome::Done);
-        }
+    let Some(list) = cx.server.read_typed::<List>(cx.db, key)? else {
+        cx.reply.array(0);
+        return Ok(Outcome::Done);
     };
     let len = list.len() as i64;
     let from_end = |index: i64| if index < 0 { index + len } else { index };
@@ -265,9 +233,9 @@ fn first_list<'k>(
 ) -> Result<Option<(Key<'k>, usize)>, CommandError> {
     for key in keys {
         let key = cx.key(key);
-        let Some(entry) = cx.server.find(cx.db, key) else { continue };
-        match list_of(entry) {
-            Ok(list) => return Ok(Some((key, list.len()))),
+        match cx.server.find_typed::<List>(cx.db, key) {
+            Ok(Some(list)) => return Ok(Some((key, list.len()))),
+            Ok(None) => {}
             // A client that was woken passes over keys that turned into something else.
             Err(_) if cx.resumed.is_some() => {}
             Err(error) => return Err(error),

@@ -107,7 +107,7 @@ fn write_string(reply: &mut Reply, value: Value<'_>) -> Result<(), CommandError>
         Value::Bytes(bytes) => reply.bulk(bytes),
         Value::Int(value) => reply.bulk_integer(value),
         Value::Shared(bytes) => reply.bulk_owner(bytes),
-        Value::List(_) => return Err(CommandError::WrongType),
+        Value::Object(_) => return Err(CommandError::WrongType),
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ pub(super) fn string_bytes<'v>(
         Value::Bytes(bytes) => Ok(bytes),
         Value::Int(value) => Ok(buffer.format(value).as_bytes()),
         Value::Shared(bytes) => Ok(bytes),
-        Value::List(_) => Err(CommandError::WrongType),
+        Value::Object(_) => Err(CommandError::WrongType),
     }
 }
 
@@ -153,7 +153,7 @@ fn mget(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     for key in args.rest() {
         let key = cx.key(key);
         match cx.server.read(cx.db, key).map(|entry: Entry<'_>| entry.value()) {
-            None | Some(Value::List(_)) => cx.reply.null(),
+            None | Some(Value::Object(_)) => cx.reply.null(),
             Some(value) => write_string(&mut cx.reply, value)?,
         }
     }

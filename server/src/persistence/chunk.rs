@@ -4,8 +4,9 @@
 //! hundred nanoseconds per key and allocates once per chunk.
 
 use super::encode::Encoder;
+use super::rdb::{Packed, pack};
 use std::io::{self, Write};
-use store::{List, Listpack, NodeView, SharedBytes, SnapshotSink, SnapshotValue};
+use store::{Object, SharedBytes, SnapshotSink, SnapshotValue};
 
 /// Bytes from which on a chunk is sent.
 const FULL_BYTES: usize = 64 << 10;
@@ -18,10 +19,10 @@ enum Held {
     Int(i64),
     /// So many bytes of the chunk's vector, behind the key.
     Bytes(u32),
-    /// Likewise; they are a listpack in Redis's form.
-    Listpack(u32),
+    /// Likewise; they are a small object.
+    Packed(Packed, u32),
     Shared(SharedBytes),
-    List(List),
+    Object(Object),
 }
 
 #[derive(Debug)]
@@ -75,9 +76,9 @@ impl Chunk {
             match value {
                 Held::Int(n) => encoder.integer(db as usize, key, expire, n)?,
                 Held::Bytes(len) => encoder.string(db as usize, key, expire, take(len))?,
-                Held::Listpack(len) => encoder.listpack(db as usize, key, expire, take(len))?,
+                Held::Packed(form, len) => encoder.packed(db as usize, key, expire, (form, take(len)))?,
                 Held::Shared(bytes) => encoder.string(db as usize, key, expire, &bytes)?,
-                Held::List(list) => encoder.list(db as usize, key, expire, &list)?,
+                Held::Object(object) => encoder.object(db as usize, key, expire, &object)?,
             }
             after_each()?;
         }
@@ -95,23 +96,14 @@ impl SnapshotSink for Chunk {
                 Held::Bytes(bytes.len() as u32)
             }
             SnapshotValue::Shared(bytes) => Held::Shared(bytes.clone()),
-            SnapshotValue::List(list) => match only_node(list) {
-                Some(pack) => {
-                    pack.write_to(&mut self.bytes);
-                    Held::Listpack(pack.total_bytes() as u32)
+            SnapshotValue::Object(object) => {
+                let before = self.bytes.len();
+                match pack(object, &mut self.bytes) {
+                    Some(form) => Held::Packed(form, (self.bytes.len() - before) as u32),
+                    None => Held::Object(object.clone()),
                 }
-                None => Held::List(list.clone()),
-            },
+            }
         };
         self.records.push(Record { db: db as u32, key_len: key.len() as u32, expire, value });
-    }
-}
-
-/// The listpack of a list that is nothing else.
-pub(super) fn only_node(list: &List) -> Option<&Listpack> {
-    let mut nodes = list.nodes();
-    match (nodes.next(), nodes.next()) {
-        (Some(NodeView::Packed(pack)), None) => Some(pack),
-        _ => None,
     }
 }

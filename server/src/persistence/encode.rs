@@ -1,8 +1,8 @@
 //! The keyspace's values in the snapshot format: what both SAVE on the actor and the writer thread use.
 
-use super::rdb::{Info, NodeRef, ReplicationInfo, Writer};
+use super::rdb::{Info, Packed, ReplicationInfo, Writer};
 use std::io::{self, Write};
-use store::{DbIndex, Keyspace, List, NodeView, SnapshotSink, SnapshotValue};
+use store::{DbIndex, Keyspace, Object, SnapshotSink, SnapshotValue};
 
 /// What a snapshot says about itself and how it is written; taken when it begins.
 #[derive(Clone, Debug)]
@@ -51,7 +51,6 @@ pub struct Encoder<W: Write> {
     selected: Option<usize>,
     /// Sizes that were not written yet; each is written with the first mention of its database.
     sizes: Vec<Option<(u64, u64)>>,
-    scratch: Vec<u8>,
 }
 
 impl<W: Write> Encoder<W> {
@@ -74,7 +73,7 @@ impl<W: Write> Encoder<W> {
             aof_base: false,
         })?;
         let sizes = header.sizes.iter().map(|sizes| Some(*sizes)).collect();
-        Ok(Self { writer, selected: None, sizes, scratch: Vec::new() })
+        Ok(Self { writer, selected: None, sizes })
     }
 
     fn select(&mut self, db: usize) -> io::Result<()> {
@@ -105,33 +104,26 @@ impl<W: Write> Encoder<W> {
         self.writer.string(key, expire, None, value)
     }
 
-    /// A list of one node, given in Redis's form.
-    pub(super) fn listpack(
+    pub(super) fn packed(
         &mut self,
         db: usize,
         key: &[u8],
         expire: Option<i64>,
-        pack: &[u8],
+        packed: (Packed, &[u8]),
     ) -> io::Result<()> {
         self.select(db)?;
-        self.writer.begin_list(key, expire, None, 1)?;
-        self.writer.list_node(NodeRef::Packed(pack))
+        self.writer.packed(key, expire, None, packed)
     }
 
-    pub(super) fn list(&mut self, db: usize, key: &[u8], expire: Option<i64>, list: &List) -> io::Result<()> {
+    pub(super) fn object(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        expire: Option<i64>,
+        object: &Object,
+    ) -> io::Result<()> {
         self.select(db)?;
-        self.writer.begin_list(key, expire, None, list.node_count() as u64)?;
-        for node in list.nodes() {
-            match node {
-                NodeView::Packed(pack) => {
-                    self.scratch.clear();
-                    pack.write_to(&mut self.scratch);
-                    self.writer.list_node(NodeRef::Packed(&self.scratch))?;
-                }
-                NodeView::Plain(bytes) => self.writer.list_node(NodeRef::Plain(bytes))?,
-            }
-        }
-        Ok(())
+        self.writer.object(key, expire, None, object)
     }
 
     /// Ends the snapshot; the output, flushed, and the number of bytes.
@@ -162,7 +154,7 @@ impl<W: Write> SnapshotSink for Direct<W> {
             SnapshotValue::Int(n) => self.encoder.integer(db, key, expire, n),
             SnapshotValue::Bytes(bytes) => self.encoder.string(db, key, expire, bytes),
             SnapshotValue::Shared(bytes) => self.encoder.string(db, key, expire, bytes),
-            SnapshotValue::List(list) => self.encoder.list(db, key, expire, list),
+            SnapshotValue::Object(object) => self.encoder.object(db, key, expire, object),
         };
         self.pause.after_key(|| false);
     }

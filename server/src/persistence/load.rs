@@ -5,13 +5,12 @@
 
 use super::encode::Pause;
 use super::handoff::{FromThread, Taken, ToActor, to_actor};
-use super::rdb::{Access, ListNode, Loader, RdbSink, RdbValue, Record, Summary};
-use crate::config::Config;
+use super::rdb::{Access, Loader, RdbSink, RdbValue, Record, Summary};
 use crate::server::Server;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use store::{DbIndex, Expire, List, ListLimit, Listpack, NewValue, SharedBytes};
+use store::{DbIndex, Expire, Limits, NewValue, SharedBytes};
 
 /// Longest time that loading takes from the clients at once.
 const SLICE: Duration = Duration::from_millis(1);
@@ -25,12 +24,6 @@ const BATCH_KEYS: usize = 512;
 /// Strings from this length on are taken over instead of copied.
 const TAKEN_OVER: usize = 16 << 10;
 
-#[derive(Debug)]
-enum Built {
-    String(Vec<u8>),
-    List(List),
-}
-
 /// A key that is ready to be put in place.
 #[derive(Debug)]
 struct Loaded {
@@ -39,7 +32,7 @@ struct Loaded {
     expire_ms: Option<i64>,
     /// Seconds since the last use.
     idle_s: Option<u64>,
-    value: Built,
+    value: RdbValue,
 }
 
 /// What was loaded.
@@ -88,22 +81,16 @@ impl Loading {
     }
 }
 
-/// Builds values from what the file holds, and leaves out what has expired.
+/// Takes what the file holds, and leaves out what has expired.
 struct Builder {
-    limit: ListLimit,
     databases: usize,
     now_ms: i64,
     expired: u64,
 }
 
 impl Builder {
-    fn new(config: &Config, packed_threshold: usize) -> Self {
-        Self {
-            limit: ListLimit::new(config.list_max_listpack_size).with_packed_threshold(packed_threshold),
-            databases: config.databases as usize,
-            now_ms: common::clock::now_ms(),
-            expired: 0,
-        }
+    fn new(server: &Server) -> Self {
+        Self { databases: server.config.databases as usize, now_ms: common::clock::now_ms(), expired: 0 }
     }
 
     fn check_db(&self, db: usize) -> Result<(), String> {
@@ -118,30 +105,17 @@ impl Builder {
             self.expired += 1;
             return Ok(None);
         }
-        let value = match record.value {
-            RdbValue::String(bytes) => Built::String(bytes),
-            RdbValue::List(nodes) => Built::List(self.list(nodes)?),
-        };
         let idle_s = match record.access {
             Some(Access::Idle(seconds)) => Some(seconds),
             _ => None,
         };
-        Ok(Some(Loaded { db: record.db, key: record.key, expire_ms: record.expire_ms, idle_s, value }))
-    }
-
-    fn list(&self, nodes: Vec<ListNode>) -> Result<List, String> {
-        let mut list = List::new();
-        for node in nodes {
-            match node {
-                ListNode::Packed(bytes) => {
-                    list.append_listpack(Listpack::from_bytes(&bytes).map_err(|error| error.to_string())?);
-                }
-                ListNode::Plain(bytes) => list.append_plain(&bytes),
-                ListNode::Element(bytes) => list.push(store::End::Tail, &bytes, &self.limit),
-            }
-        }
-        list.settle(&self.limit);
-        Ok(list)
+        Ok(Some(Loaded {
+            db: record.db,
+            key: record.key,
+            expire_ms: record.expire_ms,
+            idle_s,
+            value: record.value,
+        }))
     }
 }
 
@@ -183,7 +157,8 @@ pub fn begin(server: &mut Server) -> Result<(), String> {
     let reader = Reader {
         path: path.clone(),
         checksum: server.config.rdb_checksum,
-        builder: Builder::new(&server.config, server.packed_threshold),
+        limits: server.limits(),
+        builder: Builder::new(server),
         pause: Pause::new(server.config.key_load_delay),
         batch: Vec::new(),
         batch_bytes: 0,
@@ -211,6 +186,7 @@ pub fn begin(server: &mut Server) -> Result<(), String> {
 struct Reader {
     path: PathBuf,
     checksum: bool,
+    limits: Limits,
     builder: Builder,
     pause: Pause,
     batch: Vec<Loaded>,
@@ -224,7 +200,7 @@ struct Reader {
 impl Reader {
     fn run(mut self, file: File) {
         let name = self.path.to_string_lossy().into_owned();
-        let result = Loader::new(file, name, self.checksum).load(&mut self);
+        let result = Loader::new(file, name, self.checksum, self.limits).load(&mut self);
         self.send();
         let last = match result {
             Ok(_) => Batch::Done { expired: self.builder.expired },
@@ -327,10 +303,10 @@ fn put(server: &mut Server, loaded: Loaded, merging: bool) -> Result<(), String>
     let hash = server.keyspace.hash(&key);
     let expire = expire_ms.map_or(Expire::None, Expire::At);
     let value = match &value {
-        Built::String(bytes) if bytes.len() < TAKEN_OVER => NewValue::from_bytes(bytes),
+        RdbValue::String(bytes) if bytes.len() < TAKEN_OVER => NewValue::from_bytes(bytes),
         _ => match value {
-            Built::String(bytes) => NewValue::Shared(SharedBytes::new(bytes)),
-            Built::List(list) => NewValue::List(list),
+            RdbValue::String(bytes) => NewValue::Shared(SharedBytes::new(bytes)),
+            RdbValue::Object(object) => NewValue::Object(object),
         },
     };
     let (clock, is_clock) = (server.time.access_clock(), !server.access.counts());
@@ -378,10 +354,10 @@ impl RdbSink for Foreground<'_> {
 pub fn load_now(server: &mut Server, path: &Path, merging: bool) -> Result<Summary, String> {
     let name = path.to_string_lossy().into_owned();
     let file = File::open(path).map_err(|error| format!("failed to load {name}: {error}"))?;
-    let builder = Builder::new(&server.config, server.packed_threshold);
-    let checksum = server.config.rdb_checksum;
+    let builder = Builder::new(server);
+    let (checksum, limits) = (server.config.rdb_checksum, server.limits());
     let mut sink = Foreground { server, builder, merging };
-    let summary = Loader::new(file, name, checksum)
+    let summary = Loader::new(file, name, checksum, limits)
         .load(&mut sink)
         .map_err(|error| format!("failed to load {error}"))?;
     let expired = sink.builder.expired;

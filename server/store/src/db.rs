@@ -5,7 +5,7 @@
 
 use crate::entry::Entry;
 use crate::hash::{Hash, Seed};
-use crate::list::List;
+use crate::object::{Object, Typed};
 use crate::raw::directory::NEVER;
 use crate::raw::entry::{BigValue, EntryBox};
 use crate::raw::item::Item;
@@ -241,7 +241,13 @@ impl Db {
         SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
     }
 
-    fn insert(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) {
+    /// Stores an object under a key that is not there, to fill it at once: an empty one must not stay.
+    pub fn create(&mut self, hash: Hash, key: &[u8], object: Object) -> EntryMut<'_> {
+        let at = self.insert(hash, key, NewValue::Object(object), Expire::None);
+        EntryMut { db: self, at }
+    }
+
+    fn insert(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> At {
         let expire = match expire {
             Expire::Keep | Expire::None => None,
             Expire::At(ms) => Some(ms),
@@ -251,6 +257,7 @@ impl Db {
         entry.set_access(self.access);
         let at = self.table.insert(hash, entry);
         self.expiry_changed(at, None, expire);
+        at
     }
 
     /// Takes a key out.
@@ -408,7 +415,7 @@ pub struct EntryMut<'a> {
     at: At,
 }
 
-impl EntryMut<'_> {
+impl<'a> EntryMut<'a> {
     /// The entry, to read.
     #[inline]
     pub fn entry(&self) -> Entry<'_> {
@@ -459,10 +466,16 @@ impl EntryMut<'_> {
         }
     }
 
-    /// The list, if the value is one.
+    /// The object, if the value is of type `T`.
     #[inline]
-    pub fn list_mut(&mut self) -> Option<&mut List> {
-        self.db.table.list_mut(self.at)
+    pub fn typed_mut<T: Typed>(&mut self) -> Option<&mut T> {
+        T::of_mut(self.db.table.object_mut(self.at)?)
+    }
+
+    /// As [`Self::typed_mut`], for as long as the database is borrowed.
+    #[inline]
+    pub fn into_typed<T: Typed>(self) -> Option<&'a mut T> {
+        T::of_mut(self.db.table.object_mut(self.at)?)
     }
 
     /// The bytes of a string of up to 1024 bytes that is kept inside the entry; their number cannot change.
@@ -523,15 +536,19 @@ impl Removed {
 
     /// About how many allocations a drop frees. O(chunks).
     pub fn free_effort(&self) -> usize {
-        match self.value() {
-            Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => 1,
-            Value::List(list) => list.node_count(),
-        }
+        free_effort(self.value())
     }
 
     /// Something to drop elsewhere.
     pub fn into_garbage(self) -> Garbage {
         Garbage::from(self.entry)
+    }
+}
+
+fn free_effort(value: Value<'_>) -> usize {
+    match value {
+        Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => 1,
+        Value::Object(object) => object.free_effort(),
     }
 }
 
@@ -555,11 +572,8 @@ impl Garbage {
         match &self.0 {
             Waste::Nothing => 0,
             Waste::Table(table) => table.len(),
-            Waste::Entry(entry) => match entry.value() {
-                Value::List(list) => list.node_count(),
-                _ => 1,
-            },
-            Waste::Value(BigValue::List(list)) => list.node_count(),
+            Waste::Entry(entry) => free_effort(entry.value()),
+            Waste::Value(BigValue::Object(object)) => object.free_effort(),
             Waste::Value(BigValue::Shared(_)) => 1,
         }
     }

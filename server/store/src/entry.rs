@@ -1,6 +1,7 @@
 //! A key with its value and expiry, borrowed from a database. Whether an entry has expired is the caller's to judge:
 //! the store knows no clock.
 
+use crate::object::Typed;
 use crate::raw::entry::EntryBox;
 use crate::raw::item::Ref;
 use crate::value::{Kind, Value};
@@ -22,6 +23,12 @@ impl<'a> Entry<'a> {
     #[inline]
     pub fn value(&self) -> Value<'a> {
         self.0.long_value()
+    }
+
+    /// The object, if the value is one of type `T`.
+    #[inline]
+    pub fn typed<T: Typed>(&self) -> Option<&'a T> {
+        self.value().typed()
     }
 
     /// When the entry expires, unix time in ms.
@@ -52,7 +59,7 @@ impl<'a> Entry<'a> {
         self.value().encoding()
     }
 
-    /// Bytes that the key takes in all. O(nodes) for a list.
+    /// Bytes that the key takes in all. O(nodes) for an object.
     pub fn memory_usage(&self) -> usize {
         TABLE_SHARE + self.0.allocated() + self.value().memory_usage()
     }

@@ -195,6 +195,7 @@ mod tests {
     use super::*;
     use crate::db::Expire;
     use crate::list::{End, List, ListLimit};
+    use crate::object::Object;
     use crate::snapshot::SnapshotValue;
     use crate::value::{NewValue, SharedBytes, Value};
 
@@ -213,7 +214,9 @@ mod tests {
 
     fn spelled(value: Value<'_>) -> String {
         match value {
-            Value::List(list) => format!("{:?}", list.iter().map(|e| e.to_vec()).collect::<Vec<_>>()),
+            Value::Object(Object::List(list)) => {
+                format!("{:?}", list.iter().map(|e| e.to_vec()).collect::<Vec<_>>())
+            }
             Value::Shared(bytes) => format!("{:?}", &bytes[..]),
             other => format!("{other:?}"),
         }
@@ -278,13 +281,13 @@ mod tests {
             let limit = ListLimit::new(3);
             self.on(db, key, |db, hash, key| {
                 if let Some(mut entry) = db.get_mut(hash, key)
-                    && let Some(list) = entry.list_mut()
+                    && let Some(list) = entry.typed_mut::<List>()
                 {
                     return list.push(End::Tail, b"more", &limit);
                 }
                 let mut list = List::new();
                 list.push(End::Head, b"first", &limit);
-                db.set(hash, key, NewValue::List(list), Expire::Keep);
+                db.set(hash, key, list.into(), Expire::Keep);
             });
         }
 
@@ -476,7 +479,7 @@ mod tests {
             NewValue::Int(5),
             NewValue::Bytes(b"small"),
             NewValue::Shared(SharedBytes::new(vec![b'x'; 5000])),
-            NewValue::List(list),
+            list.into(),
         ];
         let (from, to) = (keyspace.hash(b"from"), keyspace.hash(b"to"));
         for value in values {
@@ -492,10 +495,10 @@ mod tests {
         keyspace
             .db_mut(one)
             .get_mut(to, b"to")
-            .and_then(|mut e| e.list_mut()?.pop(End::Tail, &limit, |_| ()))
+            .and_then(|mut e| e.typed_mut::<List>()?.pop(End::Tail, &limit, |_| ()))
             .expect("a list");
         let len = |db, hash, key: &[u8]| match keyspace.db(db).get(hash, key).expect("there").value() {
-            Value::List(list) => list.len(),
+            Value::Object(object) => object.len(),
             other => panic!("{other:?}"),
         };
         let lens = (len(one, from, b"from"), len(one, to, b"to"), len(other, to, b"to"));

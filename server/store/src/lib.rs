@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows a client, a socket, a reply, a configuration file or a clock: limits, time and randomness
 //! arrive as arguments. A caller's path through the crate is
-//! [`Keyspace`] → [`Db`] → [`Entry`] or [`EntryMut`] → a value ([`List`], [`SharedBytes`], an integer).
+//! [`Keyspace`] → [`Db`] → [`Entry`] or [`EntryMut`] → a value ([`Object`], [`SharedBytes`], an integer).
 //!
 //! Byte layouts and every `unsafe` operation live in the private module `raw`, behind safe functions.
 
@@ -10,6 +10,7 @@
 compile_error!("table words keep 16 hash bits above a 48-bit address: a 64-bit target is needed");
 
 mod db;
+mod dict;
 mod entry;
 mod hash;
 pub mod hyperloglog;
@@ -17,18 +18,21 @@ mod keyspace;
 mod list;
 mod listpack;
 mod number;
+mod object;
 mod raw;
 mod snapshot;
 mod table;
 mod value;
 
 pub use db::{Db, EntryMut, Expire, Garbage, Removed, SetOutcome};
+pub use dict::{Dict, Iter as DictIter, VARIABLE, dict_hash};
 pub use entry::Entry;
 pub use hash::{Hash, Seed};
 pub use keyspace::{DbIndex, Keyspace};
 pub use list::{End, List, ListLimit, NodeView, Range, Wanted};
 pub use listpack::{Element, Iter as ListpackIter, Listpack, ListpackError};
 pub use number::{format_i64, parse_i64};
+pub use object::{Limits, Object, Typed};
 pub use raw::item::{Item, Ref};
 pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
 pub use table::{At, Table};

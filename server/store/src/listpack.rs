@@ -17,6 +17,7 @@
 use std::fmt;
 
 use crate::number::parse_i64;
+use crate::raw::room::Room;
 
 /// Bytes of the header.
 pub(crate) const HEADER: usize = 6;
@@ -25,8 +26,8 @@ pub(crate) const FRAME: usize = HEADER + 1;
 const END: u8 = 0xff;
 /// A count that does not fit its 16 bits: readers must count for themselves.
 const UNKNOWN_COUNT: u16 = u16::MAX;
-/// The smallest room that a listpack asks for.
-const LEAST_ROOM: usize = 16;
+/// Bytes up to which a listpack has hardly any room that is not in use.
+const SMALL: usize = 1024;
 
 /// One element: what was pushed, as an integer where its spelling is canonical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,13 +99,16 @@ impl fmt::Display for ListpackError {
 impl std::error::Error for ListpackError {}
 
 /// A packed sequence of elements.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Listpack {
-    /// Room for entries; those in use lie at `start..end`.
-    room: Box<[u8]>,
-    start: usize,
-    end: usize,
-    count: usize,
+    /// The entries, and how many there are.
+    room: Room,
+}
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Self { room: Room::empty() }
+    }
 }
 
 impl Listpack {
@@ -116,28 +120,28 @@ impl Listpack {
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
-        self.count
+        self.room.count()
     }
 
     /// No elements.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.len() == 0
     }
 
     /// Size in Redis's format, header and end included.
     #[inline]
     pub fn total_bytes(&self) -> usize {
-        self.end - self.start + FRAME
+        self.entries().len() + FRAME
     }
 
     /// Bytes on the heap.
     pub fn memory_usage(&self) -> usize {
-        self.room.len()
+        self.room.allocated()
     }
 
     #[inline]
     fn entries(&self) -> &[u8] {
-        &self.room[self.start..self.end]
+        self.room.used()
     }
 
     // --- coming and going ------------------------------------------------------------------------------------------
@@ -147,7 +151,14 @@ impl Listpack {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ListpackError> {
         let count = validate(bytes)?;
         let entries = &bytes[HEADER..bytes.len() - 1];
-        Ok(Self { room: entries.into(), start: 0, end: entries.len(), count })
+        if count == 0 {
+            return Ok(Self::new());
+        }
+        let mut room = Room::with(entries.len());
+        room.bytes_mut()[..entries.len()].copy_from_slice(entries);
+        room.set_used(0, entries.len());
+        room.set_count(count);
+        Ok(Self { room })
     }
 
     /// Appends the listpack in Redis's format to `out`.
@@ -155,7 +166,7 @@ impl Listpack {
         let total = u32::try_from(self.total_bytes()).expect("a listpack stays below 4 GB");
         out.reserve(self.total_bytes());
         out.extend_from_slice(&total.to_le_bytes());
-        let count = u16::try_from(self.count).unwrap_or(UNKNOWN_COUNT);
+        let count = u16::try_from(self.len()).unwrap_or(UNKNOWN_COUNT);
         out.extend_from_slice(&count.to_le_bytes());
         out.extend_from_slice(self.entries());
         out.push(END);
@@ -178,13 +189,13 @@ impl Listpack {
 
     /// The elements from `index` on; skips over the shorter side. O(n).
     pub fn iter_from(&self, index: usize) -> Iter<'_> {
-        let at = self.offset(index.min(self.count));
+        let at = self.offset(index.min(self.len()));
         Iter { left: &self.entries()[at..] }
     }
 
     /// The elements before `index`, to be read backwards. O(n).
     pub fn iter_before(&self, index: usize) -> Iter<'_> {
-        let at = self.offset(index.min(self.count));
+        let at = self.offset(index.min(self.len()));
         Iter { left: &self.entries()[..at] }
     }
 
@@ -196,13 +207,13 @@ impl Listpack {
     /// Where the entry at `index <= count` starts, relative to the first.
     fn offset(&self, index: usize) -> usize {
         let mut iter = self.iter();
-        if index <= self.count / 2 {
+        if index <= self.len() / 2 {
             for _ in 0..index {
                 iter.next();
             }
-            self.end - self.start - iter.left.len()
+            self.entries().len() - iter.left.len()
         } else {
-            for _ in index..self.count {
+            for _ in index..self.len() {
                 iter.next_back();
             }
             iter.left.len()
@@ -216,12 +227,12 @@ impl Listpack {
     pub fn push_back(&mut self, element: Element<'_>) {
         let head = Head::new(&element);
         let size = head.entry_size();
-        if self.room.len() - self.end < size {
+        if self.room.len() - self.room.end() < size {
             self.make_room(size, Side::Back);
         }
-        head.write(&element, &mut self.room[self.end..self.end + size]);
-        self.end += size;
-        self.count += 1;
+        let (start, end) = (self.room.start(), self.room.end());
+        head.write(&element, &mut self.room.bytes_mut()[end..end + size]);
+        self.set_used(start, end + size, self.len() + 1);
     }
 
     /// Adds an element at the head. Amortised O(size).
@@ -229,49 +240,55 @@ impl Listpack {
     pub fn push_front(&mut self, element: Element<'_>) {
         let head = Head::new(&element);
         let size = head.entry_size();
-        if self.start < size {
+        if self.room.start() < size {
             self.make_room(size, Side::Front);
         }
-        self.start -= size;
-        head.write(&element, &mut self.room[self.start..self.start + size]);
-        self.count += 1;
+        let (start, end) = (self.room.start() - size, self.room.end());
+        head.write(&element, &mut self.room.bytes_mut()[start..start + size]);
+        self.set_used(start, end, self.len() + 1);
     }
 
     /// Takes the first element out. The bytes stay where they are, so the element can still be read.
     #[inline]
     pub fn pop_front(&mut self) -> Option<Element<'_>> {
         let (_, size) = decode(self.entries())?;
-        self.start += size;
-        self.count -= 1;
-        let before = &self.room[self.start - size..];
-        decode(before).map(|(element, _)| element)
+        let start = self.room.start();
+        self.set_used(start + size, self.room.end(), self.len() - 1);
+        decode(&self.room.bytes()[start..]).map(|(element, _)| element)
     }
 
     /// Takes the last element out. The bytes stay where they are, so the element can still be read.
     #[inline]
     pub fn pop_back(&mut self) -> Option<Element<'_>> {
         let size = last_entry_size(self.entries())?;
-        self.end -= size;
-        self.count -= 1;
-        decode(&self.room[self.end..]).map(|(element, _)| element)
+        let end = self.room.end() - size;
+        self.set_used(self.room.start(), end, self.len() - 1);
+        decode(&self.room.bytes()[end..]).map(|(element, _)| element)
     }
 
     /// Takes out up to `count` elements from `index` on and returns how many there were. O(bytes).
     pub fn remove_range(&mut self, index: usize, count: usize) -> usize {
-        let count = count.min(self.count.saturating_sub(index));
+        let count = count.min(self.len().saturating_sub(index));
         if count == 0 {
             return 0;
         }
-        let (from, to) = (self.start + self.offset(index), self.start + self.offset(index + count));
-        if from - self.start < self.end - to {
-            self.room.copy_within(self.start..from, self.start + (to - from));
-            self.start += to - from;
-        } else {
-            self.room.copy_within(to..self.end, from);
-            self.end -= to - from;
-        }
-        self.count -= count;
+        let len = self.len() - count;
+        self.cut(self.offset(index), self.offset(index + count));
+        self.room.set_count(len);
         count
+    }
+
+    /// Closes the gap that entries leave, given by their offsets.
+    fn cut(&mut self, from: usize, to: usize) {
+        let (start, end) = (self.room.start(), self.room.end());
+        let (from, to) = (start + from, start + to);
+        if from - start < end - to {
+            self.room.bytes_mut().copy_within(start..from, start + (to - from));
+            self.room.set_used(start + (to - from), end);
+        } else {
+            self.room.bytes_mut().copy_within(to..end, from);
+            self.room.set_used(start, end - (to - from));
+        }
     }
 
     /// Puts an element before the one at `index` (or at the end). O(bytes).
@@ -279,59 +296,84 @@ impl Listpack {
         if index == 0 {
             return self.push_front(element);
         }
+        let at = self.offset(index.min(self.len()));
+        self.insert_at(at, element);
+    }
+
+    /// Puts an element at an offset where an entry begins.
+    fn insert_at(&mut self, offset: usize, element: Element<'_>) {
         let head = Head::new(&element);
         let size = head.entry_size();
-        if self.room.len() - self.end < size {
+        if self.room.len() - self.room.end() < size {
             self.make_room(size, Side::Back);
         }
-        let at = self.start + self.offset(index.min(self.count));
-        self.room.copy_within(at..self.end, at + size);
-        head.write(&element, &mut self.room[at..at + size]);
-        self.end += size;
-        self.count += 1;
+        let (start, end) = (self.room.start(), self.room.end());
+        let at = start + offset;
+        self.room.bytes_mut().copy_within(at..end, at + size);
+        head.write(&element, &mut self.room.bytes_mut()[at..at + size]);
+        self.set_used(start, end + size, self.len() + 1);
+    }
+
+    /// Puts an element in the place of the one at `index`. O(bytes).
+    pub fn replace(&mut self, index: usize, element: Element<'_>) {
+        let (from, to) = (self.offset(index), self.offset(index + 1));
+        let head = Head::new(&element);
+        if head.entry_size() == to - from {
+            let start = self.room.start();
+            head.write(&element, &mut self.room.bytes_mut()[start + from..start + to]);
+            return;
+        }
+        let len = self.len();
+        self.cut(from, to);
+        self.room.set_count(len - 1);
+        self.insert_at(from, element);
     }
 
     /// Gives back most of the room that is not in use, when that is more than three quarters. O(bytes) then.
     pub fn trim_room(&mut self) {
-        let used = self.end - self.start;
+        let used = self.entries().len();
         if self.room.len() > 64 && used < self.room.len() / 4 {
-            self.relocate(used + used / 2, used / 4);
+            self.room = self.room.moved(used + used / 2, used / 4);
         }
     }
 
     /// Gives back all room that is not in use. O(bytes) if there is any.
     pub fn shrink_to_fit(&mut self) {
-        if self.room.len() > self.end - self.start {
-            self.relocate(self.end - self.start, 0);
+        if self.room.len() > self.entries().len() {
+            self.room = self.room.clone();
         }
+    }
+
+    #[inline]
+    fn set_used(&mut self, start: usize, end: usize, count: usize) {
+        self.room.set_used(start, end);
+        self.room.set_count(count);
     }
 
     /// Makes room for `size` bytes on one side: by shifting the entries when half of the room is free, else in a
     /// larger allocation.
     #[cold]
     fn make_room(&mut self, size: usize, side: Side) {
-        let used = self.end - self.start;
+        let used = self.entries().len();
         let free = self.room.len() - used;
-        let room = if free >= size && free >= used { self.room.len() } else { grown(used + size) };
-        let slack = room - used;
+        let shifts = free >= size && free >= used;
         // The side that grows gets the room; the other keeps what a queue needs: nothing.
-        let start = match side {
-            Side::Front => slack,
+        let start = |room: usize| match side {
+            Side::Front => room - used,
             Side::Back => 0,
         };
-        self.relocate(room, start);
-    }
-
-    fn relocate(&mut self, room: usize, start: usize) {
-        let used = self.end - self.start;
-        if room == self.room.len() {
-            self.room.copy_within(self.start..self.end, start);
+        if shifts {
+            let (from, to, start) = (self.room.start(), self.room.end(), start(self.room.len()));
+            self.room.bytes_mut().copy_within(from..to, start);
+            self.room.set_used(start, start + used);
         } else {
-            let mut moved = vec![0; room].into_boxed_slice();
-            moved[start..start + used].copy_from_slice(self.entries());
-            self.room = moved;
+            let mut room = Room::with(grown(used, size));
+            let start = start(room.len());
+            room.bytes_mut()[start..start + used].copy_from_slice(self.entries());
+            room.set_used(start, start + used);
+            room.set_count(self.len());
+            self.room = room;
         }
-        (self.start, self.end) = (start, start + used);
     }
 }
 
@@ -340,9 +382,10 @@ enum Side {
     Back,
 }
 
-/// The room for `needed` bytes: half as much again, in sizes that the allocator has.
-fn grown(needed: usize) -> usize {
-    crate::raw::entry::class_size((needed + needed / 2).max(LEAST_ROOM))
+/// The room to ask for when `size` bytes come on top of `used`: what fits the allocator's next size while that is
+/// small, since small ones are many, half as much again later.
+fn grown(used: usize, size: usize) -> usize {
+    if used + size <= SMALL { used + size } else { used + size + used / 2 }
 }
 
 impl fmt::Debug for Listpack {

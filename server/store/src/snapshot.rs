@@ -15,10 +15,7 @@ use crate::raw::item::{Item, Ref};
 use crate::table::Table;
 use crate::value::Value;
 
-/// What a clone of a list is reckoned to keep alive beyond itself: a copied chunk and a copied node, bytes.
-const LIST_CLONE_BYTES: usize = 16 * 1024;
-
-/// A value as a snapshot hands it out. Shared strings and lists can be cloned cheaply.
+/// A value as a snapshot hands it out. Shared strings and objects can be cloned cheaply.
 pub type SnapshotValue<'a> = Value<'a>;
 
 /// Receives a snapshot's entries.
@@ -107,7 +104,7 @@ impl DbSnapshot {
     #[cold]
     fn keep(&mut self, entry: &EntryBox, goes: bool) {
         let value = match entry.value() {
-            Value::List(list) if !goes => list.memory_usage().min(LIST_CLONE_BYTES),
+            Value::Object(object) if !goes => object.clone_bytes(),
             value => value.memory_usage(),
         };
         let bytes = entry.allocated() + value;

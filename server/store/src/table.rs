@@ -17,7 +17,7 @@ use crate::hash::{Hash, Seed};
 use crate::raw::directory::{Directory, DueSearch, FULL_LINES, Loc, MOST_DEPTH, MOST_LINES, NEVER};
 use crate::raw::item::{Item, Ref};
 
-use crate::list::List;
+use crate::object::Object;
 use crate::raw::entry::EntryBox;
 use crate::value::SharedBytes;
 
@@ -398,8 +398,8 @@ impl<T: Item> Table<T> {
 /// Changes to a database's values where they are.
 impl Table<EntryBox> {
     /// The list at a place from [`Table::find`].
-    pub(crate) fn list_mut(&mut self, at: At) -> Option<&mut List> {
-        self.directory.list_mut(at)
+    pub(crate) fn object_mut(&mut self, at: At) -> Option<&mut Object> {
+        self.directory.object_mut(at)
     }
 
     /// The long string at a place from [`Table::find`].

@@ -5,8 +5,8 @@ use std::ops::Deref;
 
 use triomphe::Arc;
 
-use crate::list::List;
 use crate::number::parse_i64;
+use crate::object::{Object, Typed};
 
 /// The longest string that `OBJECT ENCODING` calls `embstr`.
 const LONGEST_EMBSTR: usize = 44;
@@ -18,6 +18,14 @@ pub enum Kind {
     String,
     /// A list.
     List,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A hash.
+    Hash,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
@@ -26,6 +34,10 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::List => "list",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -89,8 +101,8 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
     /// A longer string.
     Shared(&'a SharedBytes),
-    /// A list.
-    List(&'a List),
+    /// A value of many elements.
+    Object(&'a Object),
 }
 
 impl<'a> Value<'a> {
@@ -98,7 +110,16 @@ impl<'a> Value<'a> {
     pub fn kind(&self) -> Kind {
         match self {
             Value::Int(_) | Value::Bytes(_) | Value::Shared(_) => Kind::String,
-            Value::List(_) => Kind::List,
+            Value::Object(object) => object.kind(),
+        }
+    }
+
+    /// The object, if it is of type `T`.
+    #[inline]
+    pub fn typed<T: Typed>(&self) -> Option<&'a T> {
+        match self {
+            Value::Object(object) => T::of(object),
+            _ => None,
         }
     }
 
@@ -108,16 +129,16 @@ impl<'a> Value<'a> {
             Value::Int(_) => "int",
             Value::Bytes(bytes) if bytes.len() <= LONGEST_EMBSTR => "embstr",
             Value::Bytes(_) | Value::Shared(_) => "raw",
-            Value::List(list) => list.encoding(),
+            Value::Object(object) => object.encoding(),
         }
     }
 
-    /// Bytes on the heap outside the entry. O(nodes) for a list.
+    /// Bytes on the heap outside the entry. O(nodes) for an object.
     pub fn memory_usage(&self) -> usize {
         match self {
             Value::Int(_) | Value::Bytes(_) => 0,
             Value::Shared(bytes) => bytes.memory_usage(),
-            Value::List(list) => size_of::<List>() + list.memory_usage(),
+            Value::Object(object) => object.memory_usage(),
         }
     }
 
@@ -127,7 +148,7 @@ impl<'a> Value<'a> {
             Value::Int(n) => NewValue::Int(*n),
             Value::Bytes(bytes) => NewValue::Bytes(bytes),
             Value::Shared(bytes) => NewValue::Shared((*bytes).clone()),
-            Value::List(list) => NewValue::List((*list).clone()),
+            Value::Object(object) => NewValue::Object((*object).clone()),
         }
     }
 
@@ -140,7 +161,7 @@ impl<'a> Value<'a> {
                 NewValue::Bytes(bytes)
             }
             Value::Shared(bytes) => NewValue::Shared((*bytes).clone()),
-            Value::List(list) => NewValue::List((*list).clone()),
+            Value::Object(object) => NewValue::Object((*object).clone()),
         }
     }
 }
@@ -154,8 +175,14 @@ pub enum NewValue<'a> {
     Bytes(&'a [u8]),
     /// A string that is already shared.
     Shared(SharedBytes),
-    /// A list.
-    List(List),
+    /// A value of many elements.
+    Object(Object),
+}
+
+impl<T: Typed> From<T> for NewValue<'_> {
+    fn from(value: T) -> Self {
+        NewValue::Object(value.into())
+    }
 }
 
 impl<'a> NewValue<'a> {
@@ -171,7 +198,7 @@ impl<'a> NewValue<'a> {
     /// The value's type.
     pub fn kind(&self) -> Kind {
         match self {
-            NewValue::List(_) => Kind::List,
+            NewValue::Object(object) => object.kind(),
             _ => Kind::String,
         }
     }

@@ -1,6 +1,6 @@
 //! Elements by place or by content: LINDEX, LSET, LINSERT, LREM, LTRIM, LPOS.
 
-use super::{limit, list_of, write_element};
+use super::write_element;
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::Key;
@@ -18,21 +18,20 @@ fn place(index: i64, len: usize) -> Option<usize> {
 fn list_mut<R>(cx: &mut Cx<'_>, key: Key<'_>, change: impl FnOnce(&mut List) -> R) -> R {
     let mut entry =
         cx.server.keyspace.db_mut(cx.db).get_mut(key.hash, key.bytes).expect("the caller found it");
-    change(entry.list_mut().expect("the caller saw a list"))
+    change(entry.typed_mut().expect("the caller saw a list"))
 }
 
 /// The length of the list at a key.
 fn list_len(cx: &mut Cx<'_>, key: Key<'_>) -> Result<Option<usize>, CommandError> {
-    cx.server.find(cx.db, key).map(|entry| list_of(entry).map(List::len)).transpose()
+    Ok(cx.server.find_typed(cx.db, key)?.map(List::len))
 }
 
 pub(super) fn lindex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let Some(entry) = cx.server.read(cx.db, key) else {
+    let Some(list) = cx.server.read_typed::<List>(cx.db, key)? else {
         cx.reply.null();
         return Ok(Outcome::Done);
     };
-    let list = list_of(entry)?;
     let index = args.integer()?;
     match place(index, list.len()).and_then(|index| list.get(index)) {
         Some(element) => write_element(&mut cx.reply, &element),
@@ -47,7 +46,7 @@ pub(super) fn lset(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let index = args.integer()?;
     let element = args.next();
     let index = place(index, len).ok_or(CommandError::Text("ERR index out of range"))?;
-    let limit = limit(cx.server);
+    let limit = cx.server.limits().list;
     list_mut(cx, key, |list| list.replace(index, element, &limit));
     cx.reply.ok();
     cx.changed(key, Event::LSET);
@@ -62,15 +61,15 @@ pub(super) fn linsert(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         _ => return Err(CommandError::Syntax),
     };
     let (pivot, element) = (args.next(), args.next());
-    let Some(entry) = cx.server.find(cx.db, key) else {
+    let Some(list) = cx.server.find_typed::<List>(cx.db, key)? else {
         cx.reply.integer(0);
         return Ok(Outcome::Done);
     };
-    let Some(at) = list_of(entry)?.position(pivot) else {
+    let Some(at) = list.position(pivot) else {
         cx.reply.integer(-1);
         return Ok(Outcome::Done);
     };
-    let limit = limit(cx.server);
+    let limit = cx.server.limits().list;
     let len = list_mut(cx, key, |list| {
         list.insert(at + behind, element, &limit);
         list.len()
@@ -101,7 +100,7 @@ pub(super) fn lrem(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     }
     let end = if count < 0 { End::Tail } else { End::Head };
     let most = if count == 0 { usize::MAX } else { count.unsigned_abs() as usize };
-    let limit = limit(cx.server);
+    let limit = cx.server.limits().list;
     let (removed, left) =
         list_mut(cx, key, |list| (list.remove_equal(end, element, most, &limit), list.len()));
     if removed > 0 {
@@ -132,7 +131,7 @@ pub(super) fn ltrim(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     // What remains is start..kept; nothing does when the range is empty.
     let kept = usize::try_from(stop.saturating_add(1)).unwrap_or(0).min(len);
     let (before, behind) = if start >= kept { (len, 0) } else { (start, len - kept) };
-    let limit = limit(cx.server);
+    let limit = cx.server.limits().list;
     let left = list_mut(cx, key, |list| {
         list.remove_range(len - behind, behind, &limit);
         list.remove_range(0, before, &limit);
@@ -186,14 +185,13 @@ pub(super) fn lpos(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
     let wanted = Wanted::new(args.next());
     let search = Search::parse(args)?;
-    let Some(entry) = cx.server.read(cx.db, key) else {
+    let Some(list) = cx.server.read_typed::<List>(cx.db, key)? else {
         match search.count {
             Some(_) => cx.reply.array(0),
             None => cx.reply.null(),
         }
         return Ok(Outcome::Done);
     };
-    let list = list_of(entry)?;
     let len = list.len();
     let (elements, place): (_, &dyn Fn(usize) -> usize) = match search.from {
         End::Head => (list.iter(), &|step| step),

@@ -1,13 +1,13 @@
 //! Elements on their way from one list to another: LMOVE and its relatives.
 
-use super::{end_of, limit, list_of, pop_name, wait_for_lists};
+use super::{end_of, pop_name, wait_for_lists};
 use crate::commands::{integer, timeout_ms};
 use crate::context::{Caller, Cx};
 use crate::events::Event;
 use crate::server::Key;
 use crate::session::TimeoutReply;
 use common::command::{Args, CommandError, CommandResult, Outcome};
-use store::{End, Expire, List, NewValue};
+use store::{End, List};
 
 /// From where to where.
 #[derive(Clone, Copy)]
@@ -39,42 +39,31 @@ impl<'k> Way<'k> {
 /// The length of the source; `None` when there is nothing to move. A client that was woken waits on when the key turned
 /// into something else.
 fn source_len(cx: &mut Cx<'_>, key: Key<'_>) -> Result<Option<usize>, CommandError> {
-    match cx.server.find(cx.db, key).map(list_of) {
-        Some(Err(error)) if cx.resumed.is_none() => Err(error),
-        Some(Ok(list)) => Ok(Some(list.len())),
-        _ => Ok(None),
+    match cx.server.find_typed::<List>(cx.db, key) {
+        Err(_) if cx.resumed.is_some() => Ok(None),
+        list => Ok(list?.map(List::len)),
     }
 }
 
 /// Refuses a destination that holds something else than a list.
 fn check_target(cx: &mut Cx<'_>, key: Key<'_>) -> Result<(), CommandError> {
-    cx.server.find(cx.db, key).map_or(Ok(()), |entry| list_of(entry).map(drop))
+    cx.server.find_typed::<List>(cx.db, key).map(|_| ())
 }
 
 /// Takes elements of a list that has as many. Gives them as they come out.
 fn pop_elements(cx: &mut Cx<'_>, key: Key<'_>, end: End, count: usize) -> Vec<Vec<u8>> {
-    let limit = limit(cx.server);
+    let limit = cx.server.limits().list;
     let mut entry =
         cx.server.keyspace.db_mut(cx.db).get_mut(key.hash, key.bytes).expect("the caller found it");
-    let list = entry.list_mut().expect("the caller saw a list");
+    let list: &mut List = entry.typed_mut().expect("the caller saw a list");
     (0..count).filter_map(|_| list.pop(end, &limit, |element| element.to_vec())).collect()
 }
 
-/// Adds elements one by one, making the list if it is missing.
+/// Adds elements one by one, making the list if it is missing; the caller has seen to it that nothing else is there.
 fn push_elements(cx: &mut Cx<'_>, key: Key<'_>, end: End, elements: &[Vec<u8>]) {
-    let limit = limit(cx.server);
-    let exists = cx.server.find(cx.db, key).is_some();
-    let fill = |list: &mut List| elements.iter().for_each(|element| list.push(end, element, &limit));
-    let db = cx.server.keyspace.db_mut(cx.db);
-    if exists {
-        let mut entry = db.get_mut(key.hash, key.bytes).expect("it was just found");
-        fill(entry.list_mut().expect("the caller saw a list"));
-    } else {
-        let mut list = List::new();
-        fill(&mut list);
-        db.set(key.hash, key.bytes, NewValue::List(list), Expire::None);
-        cx.server.notify_new(cx.db, key.bytes);
-    }
+    let limit = cx.server.limits().list;
+    let list: &mut List = cx.server.edit_or_create(cx.db, key).expect("the caller has looked");
+    elements.iter().for_each(|element| list.push(end, element, &limit));
 }
 
 /// Moves `count` elements that are there, the destination being a list or missing; `arrange` puts them into the order
@@ -94,8 +83,8 @@ fn carry(
         if way.from == End::Head { Event::LPOP } else { Event::RPOP },
     );
     cx.changed_by(0, way.target, pushed);
-    let emptied =
-        cx.server.find(cx.db, way.source).is_some_and(|entry| list_of(entry).is_ok_and(List::is_empty));
+    let source = cx.server.find_typed::<List>(cx.db, way.source);
+    let emptied = source.is_ok_and(|list| list.is_some_and(List::is_empty));
     if emptied {
         cx.server.remove(cx.db, way.source, false);
     }

@@ -9,7 +9,7 @@ use common::command::{Args, CommandError, CommandResult, Outcome, write_help};
 use common::number::{parse_f64, parse_i64};
 use common::resp::Resp;
 use std::time::Duration;
-use store::{Expire, NewValue};
+use store::{Expire, NewValue, Object};
 
 /// Keys that one POPULATE adds at most.
 const POPULATE_MOST: i64 = 1 << 32;
@@ -163,7 +163,7 @@ fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let Some(entry) = cx.server.inspect(cx.db, key) else { return Err("ERR no such key".into()) };
     let serialized = entry.memory_usage();
     let (extra, refcount) = match entry.value() {
-        store::Value::List(list) => (format!(" ql_nodes:{}", list.node_count()), 1),
+        store::Value::Object(Object::List(list)) => (format!(" ql_nodes:{}", list.node_count()), 1),
         store::Value::Int(0..10_000) => (String::new(), i32::MAX),
         _ => (String::new(), 1),
     };

@@ -9,7 +9,7 @@
 use crate::context::Cx;
 use common::command::{Args, CommandResult, Outcome};
 use sha1::{Digest, Sha1};
-use store::{DbIndex, Element, Entry, Value};
+use store::{DbIndex, Element, Entry, Kind, Object, Value};
 
 /// A SHA1 sum in the making of a signature.
 #[derive(Clone, Copy, Default)]
@@ -29,37 +29,36 @@ impl Signature {
     }
 
     fn chain_value(&mut self, entry: &Entry<'_>) {
-        let mut buffer = itoa::Buffer::new();
+        self.chain(&type_number(entry.kind()).to_be_bytes());
         match entry.value() {
-            Value::Int(value) => {
-                self.chain(&0u32.to_be_bytes());
-                self.chain(buffer.format(value).as_bytes());
-            }
-            Value::Bytes(bytes) => {
-                self.chain(&0u32.to_be_bytes());
-                self.chain(bytes);
-            }
-            Value::Shared(bytes) => {
-                self.chain(&0u32.to_be_bytes());
-                self.chain(bytes);
-            }
-            Value::List(list) => {
-                self.chain(&1u32.to_be_bytes());
-                for element in list.iter() {
-                    match element {
-                        Element::Int(value) => self.chain(buffer.format(value).as_bytes()),
-                        Element::Bytes(bytes) => self.chain(bytes),
-                    }
-                }
-            }
+            Value::Int(value) => self.chain(itoa::Buffer::new().format(value).as_bytes()),
+            Value::Bytes(bytes) => self.chain(bytes),
+            Value::Shared(bytes) => self.chain(bytes),
+            Value::Object(Object::List(list)) => list.iter().for_each(|element| self.chain_element(&element)),
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
         }
     }
 
+    fn chain_element(&mut self, element: &Element<'_>) {
+        self.chain(element.as_bytes(&mut itoa::Buffer::new()));
+    }
+
     fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The number that Redis has for a type.
+fn type_number(kind: Kind) -> u32 {
+    match kind {
+        Kind::String => 0,
+        Kind::List => 1,
+        Kind::Set => 2,
+        Kind::SortedSet => 3,
+        Kind::Hash => 4,
+        Kind::Stream => 6,
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn incr(cx: &mut Cx<'_>, args: &mut Args<'_>, step: Step) -> CommandR
     let now = match at.map(|at| cx.server.keyspace.db(cx.db).entry_at(at).value()) {
         None => None,
         Some(Value::Int(value)) => Some(value),
-        Some(Value::List(_)) => return Err(CommandError::WrongType),
+        Some(Value::Object(_)) => return Err(CommandError::WrongType),
         Some(value) => {
             let bytes = string_bytes(value, &mut itoa::Buffer::new())?.to_vec();
             Some(parse_i64(&bytes).ok_or(CommandError::NotAnInteger)?)

@@ -11,24 +11,29 @@
 //!
 //! length    00xxxxxx | 01xxxxxx + 1 byte | 0x80 + 4 bytes BE | 0x81 + 8 bytes BE
 //! string    length, bytes | 0xC0 i8 | 0xC1 i16 LE | 0xC2 i32 LE | 0xC3 length (compressed) length LZF
-//! list      type 18: length, { 2, string holding a listpack | 1, string holding one big element }
 //! ```
 //!
-//! [`Writer`] and [`Loader`] know bytes only: what a snapshot contains, and where loaded keys go, is their caller's.
+//! [`Writer`] and [`Loader`] know the file; the bytes of each type of value are in `values/`, a file per type. What a
+//! snapshot contains, and where loaded keys go, is the caller's affair.
 //! Bytes from a file are never trusted: lengths reserve no more memory than has arrived, nothing recurses, and what
 //! this build cannot keep (another type, a function library, a module's data) stops the load with an error that says
 //! so, instead of being dropped.
 
+mod input;
 mod loader;
 mod lzf;
+mod values;
 mod writer;
 mod ziplist;
 
 use std::fmt;
 use std::io;
 
+use store::Object;
+
 pub use loader::{Loader, Summary};
-pub use writer::{Info, NodeRef, ReplicationInfo, Writer};
+pub use values::{Packed, pack};
+pub use writer::{Info, ReplicationInfo, Writer};
 
 /// The version that is written: what Redis 7.0 reads and writes.
 pub const VERSION: u32 = 10;
@@ -61,21 +66,6 @@ mod opcode {
     pub const EOF: u8 = 255;
 }
 
-/// Value types that are kept.
-mod value_type {
-    pub const STRING: u8 = 0;
-    pub const LIST: u8 = 1;
-    pub const LIST_ZIPLIST: u8 = 10;
-    pub const LIST_QUICKLIST: u8 = 14;
-    pub const LIST_QUICKLIST_2: u8 = 18;
-}
-
-/// How a node of a list of type 18 is stored.
-mod container {
-    pub const PLAIN: u64 = 1;
-    pub const PACKED: u64 = 2;
-}
-
 /// What an entry knows about its last uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -85,29 +75,17 @@ pub enum Access {
     Freq(u8),
 }
 
-/// One node of a loaded list, as the file had it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListNode {
-    /// A listpack with at least one element. Only its frame has been checked (size, terminator): the elements must be
-    /// validated by whoever keeps it.
-    Packed(Vec<u8>),
-    /// One big element.
-    Plain(Vec<u8>),
-    /// One element of an older encoding.
-    Element(Vec<u8>),
-}
-
 /// A loaded value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum RdbValue {
     /// A string; canonical integers arrive as their text.
     String(Vec<u8>),
-    /// A list with at least one node.
-    List(Vec<ListNode>),
+    /// A value of many elements, at least one.
+    Object(Object),
 }
 
 /// One loaded key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Record {
     /// Number of the database.
     pub db: usize,
@@ -232,34 +210,6 @@ impl std::error::Error for RdbError {
             _ => None,
         }
     }
-}
-
-/// Type and encoding behind a number that is not kept; the numbers from 22 on mean something else in Valkey.
-fn type_name(number: u8, is_valkey: bool) -> Option<&'static str> {
-    Some(match number {
-        2 => "set, hashtable",
-        3 => "sorted set, text scores",
-        4 => "hash, hashtable",
-        5 => "sorted set, binary scores",
-        6 => "module, pre-release",
-        7 => "module",
-        9 => "hash, zipmap",
-        11 => "set, intset",
-        12 => "sorted set, ziplist",
-        13 => "hash, ziplist",
-        15 => "stream",
-        16 => "hash, listpack",
-        17 => "sorted set, listpack",
-        19 => "stream, version 2",
-        20 => "set, listpack",
-        21 => "stream, version 3",
-        22 if is_valkey => "hash with expiring fields",
-        22 => "hash with expiring fields, pre-release",
-        23 if !is_valkey => "hash with expiring fields, listpack, pre-release",
-        24 if !is_valkey => "hash with expiring fields",
-        25 if !is_valkey => "hash with expiring fields, listpack",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

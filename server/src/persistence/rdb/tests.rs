@@ -2,9 +2,11 @@
 
 use proptest::prelude::*;
 
+use store::{Element, End, Limits, List, ListLimit, Listpack, NodeView};
+
 use super::*;
 
-#[derive(Default, Debug, PartialEq)]
+#[derive(Default, Debug)]
 struct Seen {
     aux: Vec<(String, String)>,
     sizes: Vec<(usize, u64, u64)>,
@@ -30,8 +32,31 @@ impl RdbSink for Seen {
 
 fn load(bytes: &[u8]) -> Result<(Seen, Summary), RdbError> {
     let mut seen = Seen::default();
-    let summary = Loader::new(bytes, "test.rdb", true).load(&mut seen)?;
+    let summary = Loader::new(bytes, "test.rdb", true, Limits::default()).load(&mut seen)?;
     Ok((seen, summary))
+}
+
+/// What can be compared of a value: its type and, node by node, what is in it.
+fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
+    match value {
+        RdbValue::String(text) => ("string", vec![text.clone()]),
+        RdbValue::Object(Object::List(list)) => {
+            let node = |node| match node {
+                NodeView::Packed(pack) => pack.to_bytes(),
+                NodeView::Plain(bytes) => bytes.to_vec(),
+            };
+            (list.encoding(), list.nodes().map(node).collect())
+        }
+    }
+}
+
+fn check_same(some: &[Record], others: &[Record]) {
+    assert_eq!(some.len(), others.len());
+    for (one, other) in some.iter().zip(others) {
+        assert_eq!((one.db, &one.key), (other.db, &other.key));
+        assert_eq!((one.expire_ms, one.access), (other.expire_ms, other.access));
+        assert_eq!(content(&one.value), content(&other.value), "{:?}", one.key);
+    }
 }
 
 fn info() -> Info<'static> {
@@ -44,20 +69,10 @@ fn info() -> Info<'static> {
     }
 }
 
-/// A listpack of short strings, so that tests need not depend on the store.
-fn listpack(elements: &[&[u8]]) -> Vec<u8> {
-    let mut body = Vec::new();
-    for element in elements {
-        assert!(element.len() < 64);
-        body.push(0x80 | element.len() as u8);
-        body.extend(*element);
-        body.push(element.len() as u8 + 1);
-    }
-    let mut bytes = ((6 + body.len() + 1) as u32).to_le_bytes().to_vec();
-    bytes.extend((elements.len() as u16).to_le_bytes());
-    bytes.extend(body);
-    bytes.push(0xff);
-    bytes
+fn listpack(elements: &[&[u8]]) -> Listpack {
+    let mut pack = Listpack::new();
+    elements.iter().for_each(|element| pack.push_back(Element::from_bytes(element)));
+    pack
 }
 
 fn write(records: &[Record], compression: bool, checksum: bool) -> Vec<u8> {
@@ -72,16 +87,7 @@ fn write(records: &[Record], compression: bool, checksum: bool) -> Vec<u8> {
         let (key, expire, access) = (&record.key, record.expire_ms, record.access);
         match &record.value {
             RdbValue::String(text) => writer.string(key, expire, access, text).unwrap(),
-            RdbValue::List(nodes) => {
-                writer.begin_list(key, expire, access, nodes.len() as u64).unwrap();
-                for node in nodes {
-                    let node = match node {
-                        ListNode::Packed(bytes) => NodeRef::Packed(bytes),
-                        ListNode::Plain(bytes) | ListNode::Element(bytes) => NodeRef::Plain(bytes),
-                    };
-                    writer.list_node(node).unwrap();
-                }
-            }
+            RdbValue::Object(object) => writer.object(key, expire, access, object).unwrap(),
         }
     }
     let (bytes, len) = writer.finish().unwrap();
@@ -100,15 +106,18 @@ fn any_text() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
-    let node = prop_oneof![
-        any_text().prop_map(ListNode::Plain),
-        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..20).prop_map(|elements| {
-            ListNode::Packed(listpack(&elements.iter().map(Vec::as_slice).collect::<Vec<_>>()))
-        }),
+    let elements = prop_oneof![
+        prop::collection::vec(any_text(), 1..5),
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..300),
     ];
+    let list = elements.prop_map(|elements| {
+        let mut list = List::new();
+        elements.iter().for_each(|element| list.push(End::Tail, element, &ListLimit::default()));
+        list
+    });
     let value = prop_oneof![
         any_text().prop_map(RdbValue::String),
-        prop::collection::vec(node, 1..5).prop_map(RdbValue::List),
+        list.prop_map(|list| RdbValue::Object(list.into())),
     ];
     let access = prop::option::of(prop_oneof![
         any::<u64>().prop_map(Access::Idle),
@@ -129,7 +138,7 @@ proptest! {
     ) {
         let bytes = write(&records, compression, checksum);
         let (seen, summary) = load(&bytes).unwrap();
-        prop_assert_eq!(seen.records, records);
+        check_same(&seen.records, &records);
         prop_assert_eq!((summary.version, summary.bytes), (10, bytes.len() as u64));
     }
 
@@ -162,7 +171,7 @@ fn the_header_is_what_redis_writes() {
     let want = "redis-ver redis-bits ctime used-mem repl-stream-db repl-id repl-offset aof-base";
     assert_eq!(names.join(" "), want);
     assert_eq!(seen.sizes, [(3, 70_000, 100)]);
-    assert_eq!(seen.records[0].value, RdbValue::String(i64::MIN.to_string().into_bytes()));
+    assert_eq!(content(&seen.records[0].value), ("string", vec![i64::MIN.to_string().into_bytes()]));
 }
 
 /// A file of the given version with this body, without a checksum.
@@ -174,9 +183,8 @@ fn file(header: &str, body: &[u8]) -> Vec<u8> {
 fn older_encodings_are_read() {
     let check = |body: &[u8], want: &[&str]| {
         let (seen, _) = load(&file("REDIS0003", body)).unwrap();
-        let RdbValue::List(nodes) = &seen.records[0].value else { panic!("not a list") };
-        let want: Vec<ListNode> = want.iter().map(|e| ListNode::Element(e.as_bytes().to_vec())).collect();
-        assert_eq!(*nodes, want);
+        let want: Vec<&[u8]> = want.iter().map(|element| element.as_bytes()).collect();
+        assert_eq!(content(&seen.records[0].value), ("listpack", vec![listpack(&want).to_bytes()]));
     };
     check(b"\x01\x01k\x03\x01a\xc0\x05\x02bc", &["a", "5", "bc"]);
     let ziplist = b"\x0f\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf6\xff";
@@ -257,7 +265,7 @@ fn checksums_are_checked_unless_told_otherwise() {
     let at = bytes.len() - 10;
     bytes[at] ^= 1;
     assert!(matches!(load(&bytes).unwrap_err().cause, RdbCause::Checksum { .. }));
-    assert!(Loader::new(&bytes[..], "x", false).load(&mut Seen::default()).is_ok());
+    assert!(Loader::new(&bytes[..], "x", false, Limits::default()).load(&mut Seen::default()).is_ok());
     let unchecked = write(&records, true, false);
     assert!(unchecked.ends_with(&[0xff, 0, 0, 0, 0, 0, 0, 0, 0]));
 }
@@ -265,7 +273,7 @@ fn checksums_are_checked_unless_told_otherwise() {
 #[test]
 fn what_follows_the_file_is_left_over() {
     let bytes = [&write(&[], true, true)[..], b"*1\r\n"].concat();
-    let mut loader = Loader::new(&bytes[..], "x", true);
+    let mut loader = Loader::new(&bytes[..], "x", true, Limits::default());
     loader.load(&mut Seen::default()).unwrap();
     let (rest, _) = loader.into_rest();
     assert_eq!(rest, b"*1\r\n");
@@ -285,12 +293,14 @@ impl io::Read for Slow<'_> {
 
 #[test]
 fn a_slow_reader_gives_the_same() {
-    let value =
-        RdbValue::List(vec![ListNode::Packed(listpack(&[b"a", b"b"])), ListNode::Plain(vec![b'x'; 500])]);
+    let mut list = List::new();
+    list.append_listpack(listpack(&[b"a", b"b"]));
+    list.append_plain(&[b'x'; 500]);
+    let value = RdbValue::Object(list.into());
     let records =
         [Record { db: 1, key: b"k".to_vec(), expire_ms: Some(-5), access: Some(Access::Idle(300)), value }];
     let bytes = write(&records, true, true);
     let mut seen = Seen::default();
-    Loader::new(Slow(&bytes), "x", true).load(&mut seen).unwrap();
-    assert_eq!(seen.records, records);
+    Loader::new(Slow(&bytes), "x", true, Limits::default()).load(&mut seen).unwrap();
+    check_same(&seen.records, &records);
 }

@@ -9,7 +9,10 @@ use std::io::{self, Write};
 use common::number::parse_i64;
 
 use super::lzf::Compressor;
-use super::{Access, CRC64, VERSION, container, opcode, value_type};
+use super::{Access, CRC64, VERSION, opcode};
+
+/// The type of a string.
+const STRING: u8 = 0;
 
 /// Bytes gathered before they are written.
 const BUFFER: usize = 64 << 10;
@@ -49,15 +52,6 @@ pub struct ReplicationInfo<'a> {
     pub offset: i64,
 }
 
-/// One node of a list to be written.
-#[derive(Debug, Clone, Copy)]
-pub enum NodeRef<'a> {
-    /// A listpack in Redis's exact form.
-    Packed(&'a [u8]),
-    /// One big element.
-    Plain(&'a [u8]),
-}
-
 /// Writes one snapshot.
 pub struct Writer<W: Write> {
     out: W,
@@ -65,8 +59,6 @@ pub struct Writer<W: Write> {
     written: u64,
     digest: Option<crc::Digest<'static, u64, crc::Table<16>>>,
     compressor: Option<Compressor>,
-    /// Nodes that the list begun last still lacks.
-    nodes_left: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -78,7 +70,6 @@ impl<W: Write> Writer<W> {
             written: 0,
             digest: checksum.then(|| CRC64.digest()),
             compressor: compression.then(Compressor::new),
-            nodes_left: 0,
         }
     }
 
@@ -127,7 +118,7 @@ impl<W: Write> Writer<W> {
         access: Option<Access>,
         value: &[u8],
     ) -> io::Result<()> {
-        self.begin_key(value_type::STRING, key, expire_ms, access)?;
+        self.begin_key(STRING, key, expire_ms, access)?;
         self.put_string(value)
     }
 
@@ -139,42 +130,15 @@ impl<W: Write> Writer<W> {
         access: Option<Access>,
         value: i64,
     ) -> io::Result<()> {
-        self.begin_key(value_type::STRING, key, expire_ms, access)?;
+        self.begin_key(STRING, key, expire_ms, access)?;
         if !self.put_integer(value) {
             self.put_raw(itoa::Buffer::new().format(value).as_bytes())?;
         }
         self.flush_if_full()
     }
 
-    /// A key with a list of so many nodes, at least one; each follows by [`Writer::list_node`].
-    pub fn begin_list(
-        &mut self,
-        key: &[u8],
-        expire_ms: Option<i64>,
-        access: Option<Access>,
-        nodes: u64,
-    ) -> io::Result<()> {
-        self.begin_key(value_type::LIST_QUICKLIST_2, key, expire_ms, access)?;
-        self.put_len(nodes);
-        self.nodes_left = nodes;
-        Ok(())
-    }
-
-    /// The next node of the list that was begun.
-    pub fn list_node(&mut self, node: NodeRef<'_>) -> io::Result<()> {
-        assert!(self.nodes_left > 0, "more nodes than the list was begun with");
-        self.nodes_left -= 1;
-        let (how, bytes) = match node {
-            NodeRef::Packed(bytes) => (container::PACKED, bytes),
-            NodeRef::Plain(bytes) => (container::PLAIN, bytes),
-        };
-        self.put_len(how);
-        self.put_string(bytes)
-    }
-
     /// Ends the file; gives back the output, flushed, and the file's size in bytes.
     pub fn finish(mut self) -> io::Result<(W, u64)> {
-        assert_eq!(self.nodes_left, 0, "the last list lacks nodes");
         self.buffer.push(opcode::EOF);
         self.flush()?;
         let checksum = self.digest.take().map_or(0, |digest| digest.finalize());
@@ -194,14 +158,14 @@ impl<W: Write> Writer<W> {
         self.len() == 0
     }
 
-    fn begin_key(
+    /// What comes before a value; its bytes follow.
+    pub(super) fn begin_key(
         &mut self,
         kind: u8,
         key: &[u8],
         expire_ms: Option<i64>,
         access: Option<Access>,
     ) -> io::Result<()> {
-        assert_eq!(self.nodes_left, 0, "the list before lacks nodes");
         if let Some(at) = expire_ms {
             self.buffer.push(opcode::EXPIRE_TIME_MS);
             self.buffer.extend(at.to_le_bytes());
@@ -218,7 +182,8 @@ impl<W: Write> Writer<W> {
         self.put_string(key)
     }
 
-    fn put_len(&mut self, len: u64) {
+    /// A length.
+    pub(super) fn put_len(&mut self, len: u64) {
         match len {
             0..0x40 => self.buffer.push(len as u8),
             0x40..0x4000 => self.buffer.extend((len as u16 | 0x4000).to_be_bytes()),
@@ -234,7 +199,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// The shortest form of a string: integer, compressed, or as it is.
-    fn put_string(&mut self, text: &[u8]) -> io::Result<()> {
+    pub(super) fn put_string(&mut self, text: &[u8]) -> io::Result<()> {
         if text.len() <= INTEGER_TEXT_MAX && parse_i64(text).is_some_and(|value| self.put_integer(value)) {
             return self.flush_if_full();
         }

@@ -38,7 +38,7 @@ fn mark(value: Value<'_>) -> u8 {
         Value::Int(n) => n as u8,
         Value::Bytes(bytes) => bytes[0],
         Value::Shared(bytes) => bytes[0],
-        Value::List(_) => unreachable!("no lists here"),
+        Value::Object(_) => unreachable!("no objects here"),
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //!  flags: 0..2 kind · 3 has an expiry · 4..5 width of the key length (0: 1 byte, 1: 2, 2: 4) ·
 //!         6 width of the value length (0: 1 byte, 1: 2)
-//!  value: Int: i64 · Bytes: the bytes, up to 1024 · Shared, List: a pointer, aligned to 8 bytes
+//!  value: Int: i64 · Bytes: the bytes, up to 1024 · Shared: a pointer, Object: its words, aligned to 8 bytes
 //! ```
 //!
 //! A 16-byte key with a 32-byte value takes 55 bytes, 63 with an expiry: one 64-byte size class either way. Sizes are
@@ -15,7 +15,8 @@
 //! size to free follows from the header. Fields are unaligned; all are read and written through the pointer.
 //!
 //! Invariants: the header describes an allocation of `class_size(total)` bytes; the key's and value's bytes are
-//! initialised; a `Shared` or `List` value's pointer is owned by the entry. `stamp` and `access` may be written through
+//! initialised; a `Shared` or `Object` value is owned by the entry
+//! and lies where it is as a Rust value would; moving its bytes moves it. `stamp` and `access` may be written through
 //! a shared borrow: no reference ever covers them, and an entry is not `Sync`.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -23,7 +24,7 @@ use std::ptr::NonNull;
 
 use super::directory::{At, Directory};
 use super::item::{Item, Ref};
-use crate::list::List;
+use crate::object::Object;
 use crate::value::{NewValue, SharedBytes, Value};
 
 /// The longest string that is kept inside its entry, bytes: beyond it a copy for a reply or snapshot costs more than
@@ -37,6 +38,7 @@ const EXPIRY_SIZE: usize = 8;
 /// Size of an integer or pointer in the value's place.
 const WORD: usize = 8;
 const ALIGN: usize = 8;
+const _: () = assert!(align_of::<Object>() == ALIGN && size_of::<Object>() <= 64);
 const HAS_EXPIRY: u8 = 1 << 3;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ enum Form {
     Int = 0,
     Bytes = 1,
     Shared = 2,
-    List = 3,
+    Object = 3,
 }
 
 /// Where things are in an entry: everything that follows from its first bytes.
@@ -91,8 +93,8 @@ impl Shape {
         let after_key = self.key_at() + self.key_len;
         match self.form {
             Form::Int | Form::Bytes => after_key,
-            // Pointers are aligned, so that they can be borrowed where they are.
-            Form::Shared | Form::List => after_key.next_multiple_of(ALIGN),
+            // Owners are aligned, so that they can be borrowed where they are.
+            Form::Shared | Form::Object => after_key.next_multiple_of(ALIGN),
         }
     }
 
@@ -122,7 +124,7 @@ fn layout(class: usize) -> Layout {
 /// The owner of one entry.
 pub struct EntryBox(NonNull<u8>);
 
-// SAFETY: an entry owns its allocation and value (a list or a counted string), which are all Send.
+// SAFETY: an entry owns its allocation and value (an object or a counted string), which are all Send.
 unsafe impl Send for EntryBox {}
 
 // SAFETY: an entry is nothing but its pointer; the key is written once, when the entry is made.
@@ -213,7 +215,7 @@ impl EntryBox {
             0 => Form::Int,
             1 => Form::Bytes,
             2 => Form::Shared,
-            _ => Form::List,
+            _ => Form::Object,
         };
         let (key_width, key_len) = match flags >> 4 & 3 {
             0 => (1, usize::from(self.byte(LENGTHS))),
@@ -318,18 +320,18 @@ impl EntryBox {
                 // SAFETY: the place holds a `SharedBytes`, aligned, borrowed with the entry.
                 Value::Shared(unsafe { &*self.at(at).cast::<SharedBytes>() })
             }
-            Form::List => {
-                // SAFETY: the place holds a `Box<List>`, aligned, borrowed with the entry.
-                Value::List(unsafe { &*self.at(at).cast::<Box<List>>() })
+            Form::Object => {
+                // SAFETY: the place holds an `Object`, aligned, borrowed with the entry.
+                Value::Object(unsafe { &*self.at(at).cast::<Object>() })
             }
         }
     }
 
-    /// Where the list's owner is, for whoever has the entry's table to himself.
-    pub(crate) fn list_place(&self) -> Option<NonNull<Box<List>>> {
+    /// Where the object is, for whoever has the entry's table to himself.
+    pub(crate) fn object_place(&self) -> Option<NonNull<Object>> {
         let shape = self.shape();
-        let place = NonNull::new(self.at(shape.value_at()).cast::<Box<List>>());
-        place.filter(|_| shape.form == Form::List)
+        let place = NonNull::new(self.at(shape.value_at()).cast::<Object>());
+        place.filter(|_| shape.form == Form::Object)
     }
 
     /// Where the long string is, for whoever has the entry's table to himself.
@@ -391,14 +393,14 @@ impl EntryBox {
         match value {
             Stored::Int(n) => self.write(at, &n.to_ne_bytes()),
             Stored::Bytes(bytes) => self.write(at, bytes),
-            // SAFETY: the shape has an aligned place for one pointer there, whose old content was taken out.
+            // SAFETY: the shape has an aligned place for one there, whose old content was taken out.
             Stored::Shared(bytes) => unsafe { self.at(at).cast::<SharedBytes>().write(bytes) },
             // SAFETY: as above.
-            Stored::List(list) => unsafe { self.at(at).cast::<Box<List>>().write(list) },
+            Stored::Object(object) => unsafe { self.at(at).cast::<Object>().write(object) },
         }
     }
 
-    /// Takes a big value out, leaving a dangling pointer that the caller overwrites or frees.
+    /// Takes a big value out, leaving its bytes behind, which the caller overwrites or frees.
     fn take_big(&self, shape: &Shape) -> Option<BigValue> {
         let at = shape.value_at();
         match shape.form {
@@ -407,9 +409,9 @@ impl EntryBox {
                 // SAFETY: the place holds one; the caller overwrites or frees the place without dropping it again.
                 Some(BigValue::Shared(unsafe { self.at(at).cast::<SharedBytes>().read() }))
             }
-            Form::List => {
+            Form::Object => {
                 // SAFETY: as above.
-                Some(BigValue::List(unsafe { self.at(at).cast::<Box<List>>().read() }))
+                Some(BigValue::Object(unsafe { self.at(at).cast::<Object>().read() }))
             }
         }
     }
@@ -438,10 +440,10 @@ impl<'a> Ref<'a, EntryBox> {
 
 /// Changes to values in place, for the table's owner.
 impl Directory<EntryBox> {
-    /// The list at a place.
-    pub(crate) fn list_mut(&mut self, at: At) -> Option<&mut List> {
-        let place = self.item(at).list_place()?;
-        // SAFETY: the place holds a `Box<List>`, and the directory, which owns the entry, is borrowed mutably.
+    /// The object at a place.
+    pub(crate) fn object_mut(&mut self, at: At) -> Option<&mut Object> {
+        let place = self.item(at).object_place()?;
+        // SAFETY: the place holds an `Object`, and the directory, which owns the entry, is borrowed mutably.
         Some(unsafe { &mut *place.as_ptr() })
     }
 
@@ -484,8 +486,8 @@ impl Drop for EntryBox {
 pub enum BigValue {
     /// A long string.
     Shared(SharedBytes),
-    /// A list.
-    List(Box<List>),
+    /// A value of many elements.
+    Object(Object),
 }
 
 /// A value in the form that an entry keeps it in.
@@ -493,7 +495,7 @@ enum Stored<'a> {
     Int(i64),
     Bytes(&'a [u8]),
     Shared(SharedBytes),
-    List(Box<List>),
+    Object(Object),
 }
 
 impl<'a> Stored<'a> {
@@ -504,7 +506,7 @@ impl<'a> Stored<'a> {
             NewValue::Bytes(bytes) if bytes.len() <= LONGEST_INLINE => Stored::Bytes(bytes),
             NewValue::Bytes(bytes) => Stored::Shared(SharedBytes::new(bytes.to_vec())),
             NewValue::Shared(bytes) => Stored::Shared(bytes),
-            NewValue::List(list) => Stored::List(Box::new(list)),
+            NewValue::Object(object) => Stored::Object(object),
         }
     }
 
@@ -513,13 +515,14 @@ impl<'a> Stored<'a> {
             Stored::Int(_) => Form::Int,
             Stored::Bytes(_) => Form::Bytes,
             Stored::Shared(_) => Form::Shared,
-            Stored::List(_) => Form::List,
+            Stored::Object(_) => Form::Object,
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Stored::Bytes(bytes) => bytes.len(),
+            Stored::Object(_) => size_of::<Object>(),
             _ => WORD,
         }
     }
@@ -530,7 +533,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::list::{End, ListLimit};
+    use crate::list::{End, List, ListLimit};
 
     /// What an entry of these lengths allocates.
     fn check(key: usize, value: usize, expires: bool, expected: usize) {
@@ -588,7 +591,7 @@ mod tests {
                 Content::List(len) => {
                     let mut list = List::new();
                     (0..*len).for_each(|n| list.push(End::Tail, &[n], &ListLimit::default()));
-                    NewValue::List(list)
+                    list.into()
                 }
             }
         }
@@ -598,7 +601,7 @@ mod tests {
                 (Content::Int(n), Value::Int(v)) => *n == v,
                 (Content::Bytes(bytes), Value::Bytes(v)) => bytes == v && v.len() <= LONGEST_INLINE,
                 (Content::Bytes(bytes), Value::Shared(v)) => bytes[..] == v[..] && v.len() > LONGEST_INLINE,
-                (Content::List(len), Value::List(v)) => usize::from(*len) == v.len(),
+                (Content::List(len), Value::Object(v)) => usize::from(*len) == v.len(),
                 _ => false,
             }
         }

@@ -14,3 +14,4 @@ pub(crate) mod entry;
 pub(crate) mod item;
 pub(crate) mod line;
 pub(crate) mod prefetch;
+pub(crate) mod room;

@@ -1,0 +1,124 @@
+//! The values that hold other things: lists and their kin. An entry keeps one as it is, whatever its type, so that only
+//! this file and the type's own module know it by name.
+//!
+//! To add a type: its module with [`Typed`] for its struct, a variant here with its arms, a file in the server's
+//! `persistence/rdb/values/`, and its arms in DEBUG DIGEST and DEBUG OBJECT. A type keeps its small form in few words,
+//! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
+
+use crate::list::{List, ListLimit};
+use crate::value::Kind;
+
+/// A value of many elements.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A list.
+    List(List),
+}
+
+/// One of the types that an [`Object`] can be.
+pub trait Typed: Default + Into<Object> {
+    /// The value if it is of this type.
+    fn of(object: &Object) -> Option<&Self>;
+    /// As [`Self::of`], for a change.
+    fn of_mut(object: &mut Object) -> Option<&mut Self>;
+    /// Nothing in it: then its key must go.
+    fn is_empty(&self) -> bool;
+}
+
+/// Makes `$type` the content of the variant of the same name.
+macro_rules! typed {
+    ($($type:ident),*) => {$(
+        impl From<$type> for Object {
+            fn from(value: $type) -> Self {
+                Object::$type(value)
+            }
+        }
+
+        impl Typed for $type {
+            #[inline]
+            #[allow(unreachable_patterns, reason = "there may be one type only")]
+            fn of(object: &Object) -> Option<&Self> {
+                match object {
+                    Object::$type(value) => Some(value),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            #[allow(unreachable_patterns, reason = "there may be one type only")]
+            fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                match object {
+                    Object::$type(value) => Some(value),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn is_empty(&self) -> bool {
+                $type::is_empty(self)
+            }
+        }
+    )*};
+}
+
+typed!(List);
+
+impl Object {
+    /// The value's type.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Object::List(_) => Kind::List,
+        }
+    }
+
+    /// The name in OBJECT ENCODING's reply.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Object::List(list) => list.encoding(),
+        }
+    }
+
+    /// Bytes on the heap, shared nodes in full. O(nodes).
+    pub fn memory_usage(&self) -> usize {
+        match self {
+            Object::List(list) => list.memory_usage(),
+        }
+    }
+
+    /// About how many bytes a clone keeps alive that would be freed without it, if one write to the original follows.
+    pub(crate) fn clone_bytes(&self) -> usize {
+        match self {
+            Object::List(list) => list.memory_usage().min(PATH_BYTES),
+        }
+    }
+
+    /// About how many allocations a drop frees. O(chunks).
+    pub fn free_effort(&self) -> usize {
+        match self {
+            Object::List(list) => list.node_count(),
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Object::List(list) => list.len(),
+        }
+    }
+
+    /// Nothing in it: such a value is never stored.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A copied node and the path to it, bytes.
+const PATH_BYTES: usize = 16 * 1024;
+
+/// The thresholds between encodings, as the configuration has them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// `list-max-listpack-size`.
+    pub list: ListLimit,
+}

@@ -1,0 +1,261 @@
+//! Bytes with room before and after them, behind one pointer: what listpacks and integer sets own. Small ones are
+//! many, so the numbers that go with them take eight bytes at the head of the allocation, about as many as Redis has
+//! there, and the owner takes one word.
+//!
+//! ```text
+//!  narrow, up to 64 KB   ├ class u8 ┼ 0 ┼ count u16 ┼ start u16 ┼ end u16 ┼ room … ┤
+//!  wide                  ├ class u8 ┼ 0 u24 ┼ count u32 ┼ start u32 ┼ end u32 ┼ room … ┤
+//! ```
+//!
+//! The class is the allocation's size as [`class_size`] knows them, counted from 1; 0 is an empty one, which all
+//! share and nobody writes to.
+//!
+//! Invariants: the first byte describes the allocation; the room is initialised throughout; only the owner writes, and
+//! only through `&mut`.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+use super::entry::class_size;
+
+const ALIGN: usize = 8;
+const NARROW: usize = 8;
+const WIDE: usize = 16;
+/// The largest class whose header is narrow: its offsets fit 16 bits.
+const WIDEST_NARROW: usize = 1 << 16;
+
+/// The header of the empty one, aligned as others are.
+static EMPTY: u64 = 0;
+
+/// The owner of some bytes.
+pub(crate) struct Room(NonNull<u8>);
+
+// SAFETY: it owns plain bytes.
+unsafe impl Send for Room {}
+// SAFETY: `&self` reads only.
+unsafe impl Sync for Room {}
+
+/// The number of a size that [`class_size`] gave.
+fn class_number(size: usize) -> u8 {
+    if size <= 128 {
+        return (size / 16) as u8;
+    }
+    let doubling = (size - 1).ilog2();
+    let step = 1 << (doubling - 2);
+    // 129 to 256 is the first doubling; its first step is number 9.
+    let number = (doubling as usize - 7) * 4 + (size - (1 << doubling)) / step + 8;
+    u8::try_from(number).expect("fewer than 256 classes")
+}
+
+/// The size that a number stands for.
+#[inline]
+fn class_of(number: u8) -> usize {
+    let number = usize::from(number);
+    if number <= 8 {
+        return number * 16;
+    }
+    let (doubling, step) = ((number - 9) / 4, (number - 9) % 4 + 1);
+    (128 + step * 32) << doubling
+}
+
+/// What is counted in a header.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+enum Field {
+    Count = 1,
+    Start = 2,
+    End = 3,
+}
+
+impl Room {
+    /// No room; allocates nothing.
+    #[inline]
+    pub(crate) fn empty() -> Self {
+        Self(NonNull::from(&EMPTY).cast())
+    }
+
+    /// At least `room` zero bytes; as many as fit the allocator's size.
+    ///
+    /// # Panics
+    /// Beyond 4 GB.
+    pub(crate) fn with(room: usize) -> Self {
+        let narrow = class_size(room + NARROW);
+        let class = if narrow <= WIDEST_NARROW { narrow } else { class_size(room + WIDE) };
+        assert!(u32::try_from(class).is_ok(), "a listpack of {room} bytes");
+        let layout = layout(class);
+        // SAFETY: the size is not zero: a header has eight bytes.
+        let raw = unsafe { alloc_zeroed(layout) };
+        let mut this = Self(NonNull::new(raw).unwrap_or_else(|| handle_alloc_error(layout)));
+        this.write(0, [class_number(class)]);
+        this
+    }
+
+    #[inline(always)]
+    fn at(&self, offset: usize) -> *mut u8 {
+        self.0.as_ptr().wrapping_add(offset)
+    }
+
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> [u8; N] {
+        // SAFETY: callers read header bytes, which every allocation has.
+        unsafe { self.at(offset).cast::<[u8; N]>().read() }
+    }
+
+    #[inline(always)]
+    fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {
+        // SAFETY: callers write header bytes of an allocation of their own.
+        unsafe { self.at(offset).cast::<[u8; N]>().write(bytes) }
+    }
+
+    /// Bytes of the allocation.
+    #[inline]
+    pub(crate) fn allocated(&self) -> usize {
+        class_of(self.read::<1>(0)[0])
+    }
+
+    #[inline(always)]
+    fn header(&self) -> usize {
+        if self.allocated() <= WIDEST_NARROW { NARROW } else { WIDE }
+    }
+
+    /// Bytes of room.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.allocated().saturating_sub(self.header())
+    }
+
+    #[inline(always)]
+    fn field(&self, field: Field) -> usize {
+        match self.header() {
+            NARROW => usize::from(u16::from_le_bytes(self.read(2 * field as usize))),
+            _ => u32::from_le_bytes(self.read(4 * field as usize)) as usize,
+        }
+    }
+
+    #[inline(always)]
+    fn set_field(&mut self, field: Field, value: usize) {
+        assert!(self.allocated() > 0, "the shared empty one is not written to");
+        match self.header() {
+            NARROW => self.write(2 * field as usize, (value as u16).to_le_bytes()),
+            _ => self.write(4 * field as usize, (value as u32).to_le_bytes()),
+        }
+    }
+
+    /// Whatever the owner counts; at most as much as there is room.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.field(Field::Count)
+    }
+
+    /// Sets [`Self::count`].
+    #[inline]
+    pub(crate) fn set_count(&mut self, count: usize) {
+        debug_assert!(count <= self.len());
+        self.set_field(Field::Count, count);
+    }
+
+    /// Where the bytes in use begin.
+    #[inline]
+    pub(crate) fn start(&self) -> usize {
+        self.field(Field::Start)
+    }
+
+    /// Where they end.
+    #[inline]
+    pub(crate) fn end(&self) -> usize {
+        self.field(Field::End)
+    }
+
+    /// Says which bytes are in use.
+    #[inline]
+    pub(crate) fn set_used(&mut self, start: usize, end: usize) {
+        assert!(start <= end && end <= self.len(), "{start}..{end} of {}", self.len());
+        self.set_field(Field::Start, start);
+        self.set_field(Field::End, end);
+    }
+
+    /// The room.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: the header says how many bytes follow it; all are initialised and are written through `&mut` only.
+        unsafe { std::slice::from_raw_parts(self.at(self.header()), self.len()) }
+    }
+
+    /// The bytes in use.
+    #[inline]
+    pub(crate) fn used(&self) -> &[u8] {
+        &self.bytes()[self.start()..self.end()]
+    }
+
+    /// The room, to write to.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `self` is borrowed mutably. The shared empty one has no bytes.
+        unsafe { std::slice::from_raw_parts_mut(self.at(self.header()), self.len()) }
+    }
+
+    /// The same bytes and count with other room around them.
+    pub(crate) fn moved(&self, room: usize, start: usize) -> Self {
+        let mut moved = Self::with(room);
+        let used = self.used();
+        moved.bytes_mut()[start..start + used.len()].copy_from_slice(used);
+        moved.set_used(start, start + used.len());
+        moved.set_count(self.count());
+        moved
+    }
+}
+
+fn layout(class: usize) -> Layout {
+    Layout::from_size_align(class, ALIGN).expect("smaller than the address space")
+}
+
+impl Clone for Room {
+    /// A copy that has no more room than the bytes in use need.
+    fn clone(&self) -> Self {
+        let used = self.end() - self.start();
+        if used == 0 { Self::empty() } else { self.moved(used, 0) }
+    }
+}
+
+impl Drop for Room {
+    #[inline]
+    fn drop(&mut self) {
+        let class = self.allocated();
+        if class > 0 {
+            // SAFETY: allocated with this layout; this was the owner.
+            unsafe { dealloc(self.0.as_ptr(), layout(class)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_have_numbers() {
+        let mut size = 16;
+        let mut number = 1;
+        while size < 1 << 33 {
+            assert_eq!((class_number(size), class_of(number)), (number, size));
+            size = class_size(size + 1);
+            number += 1;
+        }
+    }
+
+    #[test]
+    fn narrow_and_wide_ones_keep_their_numbers() {
+        for room in [1, 8, 9, 100, 65_528, 65_529, 70_000, 1 << 20] {
+            let mut bytes = Room::with(room);
+            assert!(bytes.len() >= room && bytes.len() < room + room / 4 + 40, "{room}");
+            bytes.bytes_mut().fill(7);
+            bytes.set_used(1, room);
+            bytes.set_count(room / 2);
+            let copy = bytes.clone();
+            assert_eq!((bytes.start(), bytes.end(), bytes.count()), (1, room, room / 2));
+            assert_eq!((copy.start(), copy.end()), (0, room - 1));
+            assert_eq!(copy.used(), bytes.used());
+        }
+        assert_eq!((Room::empty().len(), Room::empty().count(), Room::empty().used()), (0, 0, &[][..]));
+    }
+}
