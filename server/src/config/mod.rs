@@ -441,6 +441,8 @@ pub struct Config {
     pub oom_score_adj: OomScore,
     pub oom_score_adj_values: [i64; 3],
     pub disable_thp: bool,
+    /// `jemalloc-bg-thread`
+    pub jemalloc_bg_thread: bool,
     pub server_cpulist: Text,
     pub bio_cpulist: Text,
     pub bgsave_cpulist: Text,
@@ -585,6 +587,7 @@ impl Config {
             oom_score_adj: OomScore::No,
             oom_score_adj_values: [0, 200, 800],
             disable_thp: false,
+            jemalloc_bg_thread: false,
             server_cpulist: Text::default(),
             bio_cpulist: Text::default(),
             bgsave_cpulist: Text::default(),

@@ -38,5 +38,7 @@ pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
 pub use table::{At, Table};
 pub use value::{Kind, NewValue, SharedBytes, Value};
 
+pub use raw::entry::Added;
+
 /// Byte layouts of entries, exposed for measurements and for fuzzing only.
 pub use raw::entry::EntryBox;

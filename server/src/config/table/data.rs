@@ -95,7 +95,13 @@ pub(super) const MEMORY: &[Directive] = &[
         None,
         "Bigger collections are done piece by piece.",
     ),
-    Directive::yes_no("jemalloc-bg-thread", true, None, "Let the allocator return memory in the background."),
+    Directive::yes_no(
+        "jemalloc-bg-thread",
+        true,
+        field!(bool jemalloc_bg_thread),
+        "Let the allocator return memory in the background.",
+    )
+    .apply(Apply::AllocatorThreads),
 ];
 
 pub(super) const FREEING: &[Directive] = &[
