@@ -1,9 +1,11 @@
 //! The commands, a file per group of the documentation.
 
+pub mod bitmap;
 pub mod cluster;
 pub mod connection;
 pub mod generic;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod module;
 pub mod persistence;

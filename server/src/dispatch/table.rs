@@ -16,6 +16,8 @@ pub fn command_table() -> Table<Ochre> {
         commands::module::COMMANDS,
         commands::generic::COMMANDS,
         commands::string::COMMANDS,
+        commands::bitmap::COMMANDS,
+        commands::hyperloglog::COMMANDS,
         commands::list::COMMANDS,
         commands::set::COMMANDS,
         commands::sorted_set::COMMANDS,
