@@ -14,6 +14,7 @@ const STRING: u16 = 1 << 3;
 const LIST: u16 = 1 << 4;
 const EXPIRED: u16 = 1 << 8;
 const EVICTED: u16 = 1 << 9;
+const STREAM: u16 = 1 << 10;
 const KEY_MISS: u16 = 1 << 11;
 const NEW: u16 = 1 << 14;
 
@@ -43,6 +44,15 @@ impl Event {
     pub const INCRBY: Self = event(STRING, "incrby");
     pub const DECRBY: Self = event(STRING, "decrby");
     pub const INCRBYFLOAT: Self = event(STRING, "incrbyfloat");
+    pub const XADD: Self = event(STREAM, "xadd");
+    pub const XTRIM: Self = event(STREAM, "xtrim");
+    pub const XDEL: Self = event(STREAM, "xdel");
+    pub const XSETID: Self = event(STREAM, "xsetid");
+    pub const XGROUP_CREATE: Self = event(STREAM, "xgroup-create");
+    pub const XGROUP_CREATECONSUMER: Self = event(STREAM, "xgroup-createconsumer");
+    pub const XGROUP_DELCONSUMER: Self = event(STREAM, "xgroup-delconsumer");
+    pub const XGROUP_DESTROY: Self = event(STREAM, "xgroup-destroy");
+    pub const XGROUP_SETID: Self = event(STREAM, "xgroup-setid");
     pub const LPUSH: Self = event(LIST, "lpush");
     pub const RPUSH: Self = event(LIST, "rpush");
     pub const LPOP: Self = event(LIST, "lpop");

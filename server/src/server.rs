@@ -21,6 +21,7 @@ use common::command::{CommandError, Daemon, Table};
 use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
+use store::stream::StreamLimits;
 use store::{At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, Typed};
 
 /// The daemon as the command type sees it.
@@ -209,7 +210,11 @@ impl Server {
     pub fn limits(&self) -> Limits {
         let list =
             ListLimit::new(self.config.list_max_listpack_size).with_packed_threshold(self.packed_threshold);
-        Limits { list }
+        let stream = StreamLimits {
+            node_bytes: self.config.stream_node_max_bytes,
+            node_entries: self.config.stream_node_max_entries,
+        };
+        Limits { list, stream }
     }
 
     /// As [`Self::read`], for a command that wants an object of one type.
@@ -288,6 +293,7 @@ impl Server {
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         self.replication.propagate(db, &[verb, key.bytes]);
         self.watches.touch_expired(&mut self.clients, db, key.bytes);
+        self.blocked.signal(db, key.bytes);
         self.notify(db, key.bytes, Event::EXPIRED);
     }
 

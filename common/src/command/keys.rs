@@ -28,6 +28,8 @@ pub enum Access {
     RwMerge,
     /// `RW delete`: removes parts of the value.
     Delete,
+    /// `RW delete update`: changes the value and removes parts.
+    DeleteUpdate,
     /// `RW access update variable_flags`: only reads where all options do, as BITFIELD with nothing but GET.
     Bitfield,
     /// `RM delete`: removes the value.
@@ -60,6 +62,7 @@ impl Access {
             Self::ReadWrite => &["RW", "access"],
             Self::RwMerge => &["RW", "access", "insert"],
             Self::Delete => &["RW", "delete"],
+            Self::DeleteUpdate => &["RW", "delete", "update"],
             Self::Variable | Self::Bitfield => &["RW", "access", "update", "variable_flags"],
             Self::VariableDelete => &["RW", "delete", "variable_flags"],
             Self::NotKey => &["not_key"],

@@ -11,6 +11,7 @@ pub mod persistence;
 pub mod replication;
 pub mod scripting;
 pub mod server;
+pub mod stream;
 pub mod string;
 pub mod transactions;
 

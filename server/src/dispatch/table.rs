@@ -19,6 +19,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::bitmap::COMMANDS,
         commands::hyperloglog::COMMANDS,
         commands::list::COMMANDS,
+        commands::stream::COMMANDS,
         commands::transactions::COMMANDS,
         commands::scripting::COMMANDS,
         commands::persistence::COMMANDS,

@@ -21,6 +21,7 @@ mod number;
 mod object;
 mod raw;
 mod snapshot;
+pub mod stream;
 mod table;
 mod value;
 

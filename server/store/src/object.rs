@@ -6,6 +6,7 @@
 //! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
 
 use crate::list::{List, ListLimit};
+use crate::stream::{Stream, StreamLimits};
 use crate::value::Kind;
 
 /// A value of many elements.
@@ -13,6 +14,8 @@ use crate::value::Kind;
 pub enum Object {
     /// A list.
     List(List),
+    /// A stream.
+    Stream(Stream),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -63,12 +66,42 @@ macro_rules! typed {
 
 typed!(List);
 
+impl From<Stream> for Object {
+    fn from(value: Stream) -> Self {
+        Object::Stream(value)
+    }
+}
+
+impl Typed for Stream {
+    #[inline]
+    fn of(object: &Object) -> Option<&Self> {
+        match object {
+            Object::Stream(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        match object {
+            Object::Stream(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Never: a stream without entries has its IDs and groups.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
 impl Object {
     /// The value's type.
     #[inline]
     pub fn kind(&self) -> Kind {
         match self {
             Object::List(_) => Kind::List,
+            Object::Stream(_) => Kind::Stream,
         }
     }
 
@@ -76,6 +109,7 @@ impl Object {
     pub fn encoding(&self) -> &'static str {
         match self {
             Object::List(list) => list.encoding(),
+            Object::Stream(stream) => stream.encoding(),
         }
     }
 
@@ -83,6 +117,7 @@ impl Object {
     pub fn memory_usage(&self) -> usize {
         match self {
             Object::List(list) => list.memory_usage(),
+            Object::Stream(stream) => stream.memory_usage(),
         }
     }
 
@@ -90,6 +125,7 @@ impl Object {
     pub(crate) fn clone_bytes(&self) -> usize {
         match self {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
+            Object::Stream(_) => PATH_BYTES,
         }
     }
 
@@ -97,6 +133,7 @@ impl Object {
     pub fn free_effort(&self) -> usize {
         match self {
             Object::List(list) => list.node_count(),
+            Object::Stream(stream) => stream.free_effort(),
         }
     }
 
@@ -104,12 +141,16 @@ impl Object {
     pub fn len(&self) -> usize {
         match self {
             Object::List(list) => list.len(),
+            Object::Stream(stream) => stream.len(),
         }
     }
 
     /// Nothing in it: such a value is never stored.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Object::Stream(_) => false,
+            _ => self.len() == 0,
+        }
     }
 }
 
@@ -121,4 +162,6 @@ const PATH_BYTES: usize = 16 * 1024;
 pub struct Limits {
     /// `list-max-listpack-size`.
     pub list: ListLimit,
+    /// `stream-node-max-bytes` and `stream-node-max-entries`.
+    pub stream: StreamLimits,
 }

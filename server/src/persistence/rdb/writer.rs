@@ -247,7 +247,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Long bytes go out directly instead of through the buffer.
-    fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() < BUFFER {
             self.buffer.extend_from_slice(bytes);
             return self.flush_if_full();

@@ -4,6 +4,7 @@
 //! a [`Packed`] form if its small values can be copied as they are.
 
 mod list;
+mod stream;
 
 use std::io::{self, Read, Write};
 
@@ -31,7 +32,7 @@ impl Source<'_> {
     /// # Errors
     /// When not, with its name.
     pub fn check(&self) -> Result<(), RdbCause> {
-        if self.kind == STRING || list::KINDS.contains(&self.kind) {
+        if self.kind == STRING || list::KINDS.contains(&self.kind) || stream::KINDS.contains(&self.kind) {
             return Ok(());
         }
         let name = other_type(self.kind, self.is_valkey).unwrap_or("unknown");
@@ -45,6 +46,7 @@ impl Source<'_> {
     pub fn read<R: Read>(&self, input: &mut Input<R>) -> Result<Option<RdbValue>, RdbCause> {
         let object: Object = match self.kind {
             STRING => return Ok(Some(RdbValue::String(input.string()?))),
+            kind if stream::KINDS.contains(&kind) => stream::read(kind, input)?.into(),
             kind => list::read(kind, input, &self.limits.list)?.into(),
         };
         Ok((!object.is_empty()).then_some(RdbValue::Object(object)))
@@ -65,6 +67,7 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             list::only_node(list)?.write_to(out);
             Some(Packed::List)
         }
+        Object::Stream(_) => None,
     }
 }
 
@@ -84,6 +87,10 @@ impl<W: Write> Writer<W> {
             Object::List(list) => {
                 self.begin_key(list::WRITTEN, key, expire_ms, access)?;
                 list::write(self, list)
+            }
+            Object::Stream(stream) => {
+                self.begin_key(stream::WRITTEN, key, expire_ms, access)?;
+                stream::write(self, stream)
             }
         }
     }
@@ -126,12 +133,9 @@ fn other_type(number: u8, is_valkey: bool) -> Option<&'static str> {
         11 => "set, intset",
         12 => "sorted set, ziplist",
         13 => "hash, ziplist",
-        15 => "stream",
         16 => "hash, listpack",
         17 => "sorted set, listpack",
-        19 => "stream, version 2",
         20 => "set, listpack",
-        21 => "stream, version 3",
         22 if is_valkey => "hash with expiring fields",
         22 => "hash with expiring fields, pre-release",
         23 if !is_valkey => "hash with expiring fields, listpack, pre-release",
