@@ -17,6 +17,7 @@ const HASH: u16 = 1 << 6;
 const SORTED_SET: u16 = 1 << 7;
 const EXPIRED: u16 = 1 << 8;
 const EVICTED: u16 = 1 << 9;
+const STREAM: u16 = 1 << 10;
 const KEY_MISS: u16 = 1 << 11;
 const NEW: u16 = 1 << 14;
 
@@ -46,6 +47,15 @@ impl Event {
     pub const INCRBY: Self = event(STRING, "incrby");
     pub const DECRBY: Self = event(STRING, "decrby");
     pub const INCRBYFLOAT: Self = event(STRING, "incrbyfloat");
+    pub const XADD: Self = event(STREAM, "xadd");
+    pub const XTRIM: Self = event(STREAM, "xtrim");
+    pub const XDEL: Self = event(STREAM, "xdel");
+    pub const XSETID: Self = event(STREAM, "xsetid");
+    pub const XGROUP_CREATE: Self = event(STREAM, "xgroup-create");
+    pub const XGROUP_CREATECONSUMER: Self = event(STREAM, "xgroup-createconsumer");
+    pub const XGROUP_DELCONSUMER: Self = event(STREAM, "xgroup-delconsumer");
+    pub const XGROUP_DESTROY: Self = event(STREAM, "xgroup-destroy");
+    pub const XGROUP_SETID: Self = event(STREAM, "xgroup-setid");
     pub const LPUSH: Self = event(LIST, "lpush");
     pub const RPUSH: Self = event(LIST, "rpush");
     pub const LPOP: Self = event(LIST, "lpop");

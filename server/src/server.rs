@@ -21,6 +21,7 @@ use common::command::{CommandError, Daemon, Table};
 use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
+use store::stream::StreamLimits;
 use store::{
     At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue, Object,
     SetLimit, SortedSetLimits, Typed,
@@ -228,7 +229,11 @@ impl Server {
             entries: self.config.hash_max_listpack_entries as usize,
             value: self.config.hash_max_listpack_value as usize,
         };
-        Limits { list, set, sorted_set, hash }
+        let stream = StreamLimits {
+            node_bytes: self.config.stream_node_max_bytes,
+            node_entries: self.config.stream_node_max_entries,
+        };
+        Limits { list, set, sorted_set, hash, stream }
     }
 
     /// As [`Self::read`], for a command that wants an object of one type.
@@ -393,6 +398,7 @@ impl Server {
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         self.replication.propagate(db, &[verb, key.bytes]);
         self.watches.touch_expired(&mut self.clients, db, key.bytes);
+        self.blocked.signal(db, key.bytes);
         self.notify(db, key.bytes, Event::EXPIRED);
     }
 

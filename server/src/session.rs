@@ -4,6 +4,7 @@ use common::clients::{ClientClass, Extension};
 use common::command::CommandId;
 use common::net::Batch;
 use store::DbIndex;
+use store::stream::StreamId;
 
 /// A command queued by MULTI.
 #[derive(Debug)]
@@ -60,6 +61,10 @@ pub enum Wait {
         keys: Vec<(DbIndex, Vec<u8>)>,
         /// What to say when the time is up.
         on_timeout: TimeoutReply,
+        /// Of streams: the IDs behind which entries are wanted, as they were when the wait began.
+        ids: Vec<StreamId>,
+        /// A key that is deleted is news as well.
+        until_gone: bool,
     },
     /// Replicas acknowledge an offset of the replication stream.
     Replicas {

@@ -28,6 +28,8 @@ pub enum Access {
     ReadWrite,
     /// `RW access insert`: adds to the value after a look at it, as PFMERGE.
     RwMerge,
+    /// `RW delete update`: changes the value and removes parts.
+    DeleteUpdate,
     /// `RW access update variable_flags`: only reads where all options do, as BITFIELD with nothing but GET.
     Bitfield,
     /// `RM delete`: removes the value.
@@ -60,6 +62,7 @@ impl Access {
             Self::Remove => &["RM", "delete"],
             Self::ReadWrite => &["RW", "access"],
             Self::RwMerge => &["RW", "access", "insert"],
+            Self::DeleteUpdate => &["RW", "delete", "update"],
             Self::Variable | Self::Bitfield => &["RW", "access", "update", "variable_flags"],
             Self::VariableDelete => &["RW", "delete", "variable_flags"],
             Self::NotKey => &["not_key"],

@@ -303,6 +303,21 @@ impl Reply {
         }
     }
 
+    /// Begins a list of names with values: a map in RESP3, in RESP2 an array of pairs. [`Self::entry`] before each.
+    pub fn entries(&mut self, len: usize) {
+        match self.resp {
+            Resp::V3 => self.map(len),
+            Resp::V2 => self.array(len),
+        }
+    }
+
+    /// Begins one of [`Self::entries`].
+    pub fn entry(&mut self) {
+        if self.resp == Resp::V2 {
+            self.array(2);
+        }
+    }
+
     /// Header of a set; `len` elements follow (an array in RESP2).
     pub fn set(&mut self, len: usize) {
         self.header(if self.resp == Resp::V3 { b'~' } else { b'*' }, len as i64);

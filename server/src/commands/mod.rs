@@ -16,6 +16,7 @@ pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 pub mod transactions;
 

@@ -22,6 +22,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::set::COMMANDS,
         commands::sorted_set::COMMANDS,
         commands::hash::COMMANDS,
+        commands::stream::COMMANDS,
         commands::transactions::COMMANDS,
         commands::scripting::COMMANDS,
         commands::persistence::COMMANDS,

@@ -25,6 +25,7 @@ mod raw;
 mod set;
 mod snapshot;
 mod sorted_set;
+pub mod stream;
 mod table;
 mod value;
 

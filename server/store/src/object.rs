@@ -9,6 +9,7 @@ use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
 use crate::set::{Set, SetLimit};
 use crate::sorted_set::{SortedSet, SortedSetLimits};
+use crate::stream::{Stream, StreamLimits};
 use crate::value::Kind;
 
 /// A value of many elements.
@@ -22,6 +23,8 @@ pub enum Object {
     SortedSet(SortedSet),
     /// A hash.
     Hash(HashValue),
+    /// A stream.
+    Stream(Stream),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -70,6 +73,35 @@ macro_rules! typed {
 
 typed!(List: List, Set: Set, SortedSet: SortedSet, Hash: HashValue);
 
+impl From<Stream> for Object {
+    fn from(value: Stream) -> Self {
+        Object::Stream(value)
+    }
+}
+
+impl Typed for Stream {
+    #[inline]
+    fn of(object: &Object) -> Option<&Self> {
+        match object {
+            Object::Stream(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        match object {
+            Object::Stream(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Never: a stream without entries has its IDs and groups.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
 impl Object {
     /// The value's type.
     #[inline]
@@ -79,6 +111,7 @@ impl Object {
             Object::Set(_) => Kind::Set,
             Object::SortedSet(_) => Kind::SortedSet,
             Object::Hash(_) => Kind::Hash,
+            Object::Stream(_) => Kind::Stream,
         }
     }
 
@@ -89,6 +122,7 @@ impl Object {
             Object::Set(set) => set.encoding(),
             Object::SortedSet(set) => set.encoding(),
             Object::Hash(hash) => hash.encoding(),
+            Object::Stream(stream) => stream.encoding(),
         }
     }
 
@@ -99,6 +133,7 @@ impl Object {
             Object::Set(set) => set.memory_usage(),
             Object::SortedSet(set) => set.memory_usage(),
             Object::Hash(hash) => hash.memory_usage(),
+            Object::Stream(stream) => stream.memory_usage(),
         }
     }
 
@@ -109,6 +144,7 @@ impl Object {
             Object::Set(set) => set.memory_usage().min(PATH_BYTES),
             Object::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
             Object::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
+            Object::Stream(_) => PATH_BYTES,
         }
     }
 
@@ -119,6 +155,7 @@ impl Object {
             Object::Set(set) => set.free_effort(),
             Object::SortedSet(set) => set.free_effort(),
             Object::Hash(hash) => hash.free_effort(),
+            Object::Stream(stream) => stream.free_effort(),
         }
     }
 
@@ -127,7 +164,7 @@ impl Object {
     pub fn next_due(&self) -> Option<i64> {
         match self {
             Object::Hash(hash) => hash.next_due(),
-            Object::List(_) | Object::Set(_) | Object::SortedSet(_) => None,
+            Object::List(_) | Object::Set(_) | Object::SortedSet(_) | Object::Stream(_) => None,
         }
     }
 
@@ -138,12 +175,16 @@ impl Object {
             Object::Set(set) => set.len(),
             Object::SortedSet(set) => set.len(),
             Object::Hash(hash) => hash.len(),
+            Object::Stream(stream) => stream.len(),
         }
     }
 
     /// Nothing in it: such a value is never stored.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Object::Stream(_) => false,
+            _ => self.len() == 0,
+        }
     }
 }
 
@@ -161,4 +202,6 @@ pub struct Limits {
     pub sorted_set: SortedSetLimits,
     /// The thresholds of hashes.
     pub hash: HashLimit,
+    /// `stream-node-max-bytes` and `stream-node-max-entries`.
+    pub stream: StreamLimits,
 }

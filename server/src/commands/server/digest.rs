@@ -10,6 +10,7 @@ use crate::context::Cx;
 use common::command::{Args, CommandResult, Outcome};
 use common::number::format_17g;
 use sha1::{Digest, Sha1};
+use store::stream::{Stream, StreamId};
 use store::{DbIndex, Element, Entry, Kind, Object, Value};
 
 /// A SHA1 sum in the making of a signature.
@@ -58,9 +59,20 @@ impl Signature {
                     self.add(&one.0);
                 }
             }
+            Value::Object(Object::Stream(stream)) => self.chain_stream(stream),
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
+        }
+    }
+
+    fn chain_stream(&mut self, stream: &Stream) {
+        for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+            self.chain(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.fields() {
+                self.chain_element(&field);
+                self.chain_element(&value);
+            }
         }
     }
 

@@ -26,6 +26,7 @@ impl Server {
         let deleted = self.keyspace.db(db).len() as u64;
         let garbage = self.keyspace.db_mut(db).clear();
         self.garbage.release(garbage, lazily);
+        self.blocked.signal_database(db);
         deleted
     }
 }

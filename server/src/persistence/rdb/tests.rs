@@ -57,6 +57,11 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
                 |(member, score): (store::Element<'_>, f64)| [member.to_vec(), score.to_le_bytes().to_vec()];
             (set.encoding(), set.iter(0, false).flat_map(pair).collect())
         }
+        RdbValue::Object(stream @ Object::Stream(_)) => {
+            let mut writer = Writer::new(Vec::new(), false, false);
+            writer.object(b"", None, None, stream).expect("a vector takes all");
+            (stream.encoding(), vec![writer.finish().expect("a vector takes all").0])
+        }
         RdbValue::Object(Object::Hash(hash)) => {
             let field = |f: store::Field<'_>| {
                 [f.name.to_vec(), f.value.to_vec(), format!(" {:?}", f.expire).into_bytes()].concat()
@@ -252,7 +257,8 @@ fn hashes_with_expiring_fields_are_read() {
     let never = (-1i64).to_le_bytes();
     let valkey = [b"\x16\x01k\x02\x01a\x011", &earliest[..], b"\x01b\x012", &never].concat();
     check("VALKEY080", &valkey, both);
-    let pack = listpack(&[b"a", b"1", b"5000", b"b", b"2", b"0"]).to_bytes();
+    let pack = ["a", "1", "5000", "b", "2", "0"].map(str::as_bytes);
+    let pack = listpack(&pack).to_bytes();
     let pack = [&[pack.len() as u8][..], &pack].concat();
     check("REDIS0012", &[b"\x17\x01k", &pack[..]].concat(), both);
     check("REDIS0012", &[b"\x19\x01k", &earliest[..], &pack].concat(), both);

@@ -7,6 +7,7 @@ mod hash;
 mod list;
 mod set;
 mod sorted_set;
+mod stream;
 
 use std::io::{self, Read, Write};
 
@@ -35,7 +36,7 @@ impl Source<'_> {
     /// When not, with its name.
     pub fn check(&self) -> Result<(), RdbCause> {
         let hashes = if self.is_valkey { &hash::VALKEY_KINDS[..] } else { &hash::KINDS };
-        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS, &sorted_set::KINDS, hashes];
+        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS, &sorted_set::KINDS, hashes, &stream::KINDS];
         if kinds.iter().any(|kinds| kinds.contains(&self.kind)) {
             return Ok(());
         }
@@ -55,6 +56,7 @@ impl Source<'_> {
             kind if sorted_set::KINDS.contains(&kind) => {
                 sorted_set::read(kind, input, &self.limits.sorted_set)?.into()
             }
+            kind if stream::KINDS.contains(&kind) => stream::read(kind, input)?.into(),
             kind => hash::read((kind, self.is_valkey), input, &self.limits.hash)?.into(),
         };
         Ok((!object.is_empty()).then_some(RdbValue::Object(object)))
@@ -102,6 +104,7 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             hash.as_listpack()?.write_to(out);
             Some(Packed::Hash)
         }
+        Object::Stream(_) => None,
     }
 }
 
@@ -156,6 +159,10 @@ impl<W: Write> Writer<W> {
                     hash::write(self, hash)
                 }
             },
+            Object::Stream(stream) => {
+                self.begin_key(stream::WRITTEN, key, expire_ms, access)?;
+                stream::write(self, stream)
+            }
         }
     }
 
@@ -205,9 +212,6 @@ fn other_type(number: u8) -> Option<&'static str> {
     Some(match number {
         6 => "module, pre-release",
         7 => "module",
-        15 => "stream",
-        19 => "stream, version 2",
-        21 => "stream, version 3",
         _ => return None,
     })
 }
