@@ -243,6 +243,7 @@ impl Actor {
         };
         client.active_ms = now_ms;
         let mut cx = Cx::begin(server, &self.host, slot);
+        dispatch::take_ease(&mut cx);
         let mut stop = Stop::Done;
         while batch.next < batch.requests.len() {
             let args = Args::over(&batch.buf, batch.requests.get(batch.next));
@@ -262,7 +263,8 @@ impl Actor {
                     break;
                 }
             }
-            if !cx.server.may_go_on(slot, cx.reply.len()) {
+            let is_fine = cx.at_ease && cx.reply.len() <= cx.output_room;
+            if !is_fine && !cx.server.may_go_on(slot, cx.reply.len()) {
                 batch.next = batch.requests.len();
                 break;
             }
@@ -377,6 +379,15 @@ fn prefetch(server: &Server, batch: &Batch, stage: impl Fn(&Db, Hash)) {
 }
 
 impl Server {
+    /// Bytes that a client may be sent beyond those on their way, before its class's hard limit is reached.
+    pub fn output_room(&self, slot: Slot) -> usize {
+        let Some(client) = self.clients.get(slot) else { return 0 };
+        match self.config.output_limit(output_class(client.class())).hard_bytes {
+            0 => usize::MAX,
+            limit => (limit as usize).saturating_sub(client.unsent()),
+        }
+    }
+
     /// Whether a client's batch goes on after a command.
     fn may_go_on(&mut self, slot: Slot, reply_len: usize) -> bool {
         let Some(client) = self.clients.get(slot) else { return false };

@@ -83,6 +83,7 @@ impl Server {
                 }
             }
             Apply::ProcTitle => crate::process::title::show(&self.config),
+            Apply::AllocatorThreads => crate::memory::purge_in_background(self.config.jemalloc_bg_thread),
             Apply::OomScore => crate::process::kernel::set_oom_score(&self.config, false)?,
             Apply::Crash => crate::crash::set_manners(crate::crash::Manners::of(&self.config)),
             Apply::Dir => {

@@ -46,6 +46,10 @@ pub struct Cx<'a> {
     pub resumed: Option<Option<i64>>,
     /// What replicas get instead of the command as it came.
     pub propagate: Propagate,
+    /// Plain commands need no guards ([`crate::dispatch::take_ease`]).
+    pub at_ease: bool,
+    /// Bytes that the reply may grow to, while at ease, before someone must look at the output's limits.
+    pub output_room: usize,
     /// Key hash found ahead, and the key's address to recognise it by.
     hint: Option<(*const u8, Hash)>,
 }
@@ -76,6 +80,8 @@ impl<'a> Cx<'a> {
             wait: None,
             resumed: None,
             propagate: Propagate::AsIs,
+            at_ease: false,
+            output_room: 0,
             hint: None,
         }
     }

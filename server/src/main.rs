@@ -124,6 +124,9 @@ fn start(invocation: &config::Run, program: &[u8]) -> i32 {
     if config.disable_thp {
         kernel::disable_huge_pages();
     }
+    if config.jemalloc_bg_thread {
+        ochre_server::memory::purge_in_background(true);
+    }
     // Worth a line in the log, which is written by now; no reason not to start.
     let _ = kernel::set_oom_score(&config, false);
     daemon::write_pidfile(&config);

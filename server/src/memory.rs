@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
-use tikv_jemalloc_ctl::{epoch, stats, stats_print};
+use tikv_jemalloc_ctl::{background_thread, epoch, stats, stats_print};
 
 /// This thread's view: the exact figure when it was last asked for, and what the thread allocated and freed itself,
 /// which the allocator counts where it costs two loads to read.
@@ -67,6 +67,14 @@ pub fn allocator() -> Allocator {
     let allocated = exact();
     let figure = |read: Result<usize, _>| read.map_or(0, |bytes| bytes as u64);
     Allocator { allocated, active: figure(stats::active::read()), resident: figure(stats::resident::read()) }
+}
+
+/// Has threads of the allocator's own give unused pages back, or whoever happens to free something: a purge takes
+/// milliseconds, which must not be a turn's. After the process has gone into the background only: threads don't follow.
+pub fn purge_in_background(on: bool) {
+    if let Err(error) = background_thread::write(on) {
+        tracing::warn!("The allocator can't purge in the background: {error}");
+    }
 }
 
 /// Takes in what other threads allocated and freed.

@@ -23,7 +23,7 @@ use common::pubsub::PubSub;
 use std::collections::VecDeque;
 use store::{
     At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue, Object,
-    SetLimit, Typed,
+    SetLimit, SortedSetLimits, Typed,
 };
 
 /// The daemon as the command type sees it.
@@ -220,11 +220,15 @@ impl Server {
             entries: self.config.set_max_listpack_entries as usize,
             value: self.config.set_max_listpack_value as usize,
         };
+        let sorted_set = SortedSetLimits {
+            entries: self.config.zset_max_listpack_entries as usize,
+            value: self.config.zset_max_listpack_value as usize,
+        };
         let hash = HashLimit {
             entries: self.config.hash_max_listpack_entries as usize,
             value: self.config.hash_max_listpack_value as usize,
         };
-        Limits { list, set, hash }
+        Limits { list, set, sorted_set, hash }
     }
 
     /// As [`Self::read`], for a command that wants an object of one type.

@@ -137,6 +137,23 @@ impl Flags {
     /// Served to a RESP2 client in subscribe mode. Not shown.
     pub const SUBSCRIBED: Self = Self(1 << 26);
 
+    /// A command that reads or changes keys, whenever its session may use commands at all, and touches nothing else: not
+    /// the session, not how the server runs.
+    #[inline]
+    pub const fn is_plain(self) -> bool {
+        const KEYS: u32 = Flags::WRITE.0 | Flags::READONLY.0;
+        const MORE: u32 = Flags::NO_MULTI.0
+            | Flags::BLOCKING.0
+            | Flags::ADMIN.0
+            | Flags::PUBSUB.0
+            | Flags::UNQUEUED.0
+            | Flags::SCRIPT_RUNNER.0
+            | Flags::RUNS_QUEUED.0
+            | Flags::PROTECTED.0
+            | Flags::PROTECTED_MODULE.0;
+        self.0 & KEYS != 0 && self.0 & MORE == 0
+    }
+
     /// These and `other`.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

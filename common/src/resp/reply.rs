@@ -173,6 +173,11 @@ impl Reply {
         self.double_spelled(&double_text(value));
     }
 
+    /// A double as a bulk string in either version.
+    pub fn bulk_double(&mut self, value: f64) {
+        self.bulk(double_text(value).as_bytes());
+    }
+
     /// A double that was computed with more digits than `f64` has, spelled out; in RESP2 a bulk string.
     pub fn double_spelled(&mut self, text: &str) {
         match self.resp {
@@ -283,6 +288,18 @@ impl Reply {
         match self.resp {
             Resp::V3 => self.header(b'%', len as i64),
             Resp::V2 => self.header(b'*', len as i64 * 2),
+        }
+    }
+
+    /// An array of `len` pairs, each of which [`Self::pair`] begins; in RESP2 an array of twice as many elements.
+    pub fn pairs(&mut self, len: usize) {
+        self.array(if self.resp == Resp::V2 { len * 2 } else { len });
+    }
+
+    /// The two elements of a pair follow.
+    pub fn pair(&mut self) {
+        if self.resp == Resp::V3 {
+            self.array(2);
         }
     }
 

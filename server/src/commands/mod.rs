@@ -13,6 +13,7 @@ mod scan_options;
 pub mod scripting;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 pub mod transactions;
 

@@ -52,6 +52,8 @@ pub enum Apply {
     GoodReplicas,
     /// Evict until the new limit holds.
     MaxMemory,
+    /// Start or end the allocator's threads.
+    AllocatorThreads,
 }
 
 /// Whether this build acts upon a directive.

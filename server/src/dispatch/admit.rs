@@ -3,6 +3,7 @@
 use crate::context::Cx;
 use crate::eviction::Room;
 use crate::server::Ochre;
+use common::clients::ReplyMode;
 use common::command::{Command, CommandError, CommandId, Flags};
 use common::resp::Resp;
 
@@ -19,6 +20,26 @@ pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -
     busy_script(cx, command)?;
     replica_keeps_out(cx, command)?;
     Ok(())
+}
+
+/// Whether each guard but that of memory would let every plain command ([`Flags::is_plain`]) of this client pass, none
+/// would be queued, and replies go out as they are written. Nearly all requests find it so; asking once for a batch
+/// instead of guard by guard saves them an eighth of their instructions.
+pub(super) fn is_at_ease(cx: &Cx<'_>) -> bool {
+    let server = &cx.server;
+    let is_healthy = !server.persistence.refuses_writes(&server.config)
+        && server.config.min_replicas_to_write == 0
+        && !server.lifecycle.loading
+        && !server.scripts.is_busy();
+    is_healthy
+        && server.clients.get(cx.slot).is_some_and(|client| {
+            client.authenticated
+                && client.reply_mode == ReplyMode::On
+                && client.ext.multi.is_none()
+                && client.ext.replica.is_none()
+                && (cx.reply.resp == Resp::V3 || client.subscriptions() == 0)
+                && !client.is_closing()
+        })
 }
 
 /// DEBUG and MODULE may be limited to this machine or switched off, before anything else can be learnt.
@@ -62,7 +83,7 @@ fn allowed_in_multi(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Com
 /// Makes room at `maxmemory`; where none is to be had, what may need memory is refused. So is queueing it: a
 /// transaction could grow without end.
 #[inline]
-fn memory(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+pub(super) fn memory(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     if cx.server.config.max_memory == 0 {
         cx.server.scripts.lacks_memory = false;
         return Ok(());

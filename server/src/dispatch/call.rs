@@ -43,7 +43,8 @@ fn perform(
     args: &Args<'_>,
 ) -> Option<Outcome> {
     let (mark, dirty) = (cx.reply.mark(), cx.server.dirty);
-    let outer = std::mem::replace(&mut cx.propagate, Propagate::AsIs);
+    // Only a call within another finds something here.
+    let outer = (cx.caller != Caller::Client).then(|| std::mem::take(&mut cx.propagate));
     let db = cx.db;
     let mut args = args.clone();
     // The last sample was taken when the command before this one ended. What EXEC and scripts call takes samples of its
@@ -73,7 +74,10 @@ fn perform(
             Err(error)
         }
     };
-    let propagate = std::mem::replace(&mut cx.propagate, outer);
+    let propagate = std::mem::take(&mut cx.propagate);
+    if let Some(outer) = outer {
+        cx.propagate = outer;
+    }
     if cx.server.replication.is_active() {
         propagate_call(cx, db, propagate, dirty, &args);
     }

@@ -18,6 +18,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::string::COMMANDS,
         commands::list::COMMANDS,
         commands::set::COMMANDS,
+        commands::sorted_set::COMMANDS,
         commands::hash::COMMANDS,
         commands::transactions::COMMANDS,
         commands::scripting::COMMANDS,

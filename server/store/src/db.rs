@@ -7,7 +7,7 @@ use crate::entry::Entry;
 use crate::hash::{Hash, Seed};
 use crate::object::{Object, Typed};
 use crate::raw::directory::NEVER;
-use crate::raw::entry::{BigValue, EntryBox};
+use crate::raw::entry::{Added, BigValue, EntryBox};
 use crate::raw::item::Item;
 use crate::snapshot::{DbSnapshot, SnapshotSink, Walk};
 use crate::table::{At, Table};
@@ -212,6 +212,13 @@ impl Db {
     pub fn get_mut(&mut self, hash: Hash, key: &[u8]) -> Option<EntryMut<'_>> {
         let at = self.table.find(hash, key)?;
         Some(self.entry_at_mut(at))
+    }
+
+    /// Adds to the integer at a place that [`Self::locate`] found, as INCR does: one look at the entry instead of four.
+    #[inline]
+    pub fn add_int(&mut self, at: At, by: i64) -> Added {
+        self.before_change(at, false);
+        self.table.update(at, |entry| entry.add_int(by))
     }
 
     /// As [`Self::get_mut`], at a place that [`Self::locate`] found.

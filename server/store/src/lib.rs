@@ -23,6 +23,7 @@ mod object;
 mod raw;
 mod set;
 mod snapshot;
+mod sorted_set;
 mod table;
 mod value;
 
@@ -40,8 +41,11 @@ pub use object::{Limits, Object, Typed};
 pub use raw::item::{Item, Ref};
 pub use set::{Iter as SetIter, Member, Set, SetLimit, SetView};
 pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
+pub use sorted_set::{Members, Placed, Side, SortedSet, SortedSetLimits};
 pub use table::{At, Table};
 pub use value::{Kind, NewValue, SharedBytes, Value};
+
+pub use raw::entry::Added;
 
 /// Byte layouts of entries, exposed for measurements and for fuzzing only.
 pub use raw::entry::EntryBox;

@@ -8,6 +8,7 @@
 use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
 use crate::set::{Set, SetLimit};
+use crate::sorted_set::{SortedSet, SortedSetLimits};
 use crate::value::Kind;
 
 /// A value of many elements.
@@ -17,6 +18,8 @@ pub enum Object {
     List(List),
     /// A set.
     Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
     /// A hash.
     Hash(HashValue),
 }
@@ -65,7 +68,7 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List: List, Set: Set, Hash: HashValue);
+typed!(List: List, Set: Set, SortedSet: SortedSet, Hash: HashValue);
 
 impl Object {
     /// The value's type.
@@ -74,6 +77,7 @@ impl Object {
         match self {
             Object::List(_) => Kind::List,
             Object::Set(_) => Kind::Set,
+            Object::SortedSet(_) => Kind::SortedSet,
             Object::Hash(_) => Kind::Hash,
         }
     }
@@ -83,6 +87,7 @@ impl Object {
         match self {
             Object::List(list) => list.encoding(),
             Object::Set(set) => set.encoding(),
+            Object::SortedSet(set) => set.encoding(),
             Object::Hash(hash) => hash.encoding(),
         }
     }
@@ -92,6 +97,7 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage(),
             Object::Set(set) => set.memory_usage(),
+            Object::SortedSet(set) => set.memory_usage(),
             Object::Hash(hash) => hash.memory_usage(),
         }
     }
@@ -101,6 +107,7 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
             Object::Set(set) => set.memory_usage().min(PATH_BYTES),
+            Object::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
             Object::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
         }
     }
@@ -110,6 +117,7 @@ impl Object {
         match self {
             Object::List(list) => list.node_count(),
             Object::Set(set) => set.free_effort(),
+            Object::SortedSet(set) => set.free_effort(),
             Object::Hash(hash) => hash.free_effort(),
         }
     }
@@ -119,7 +127,7 @@ impl Object {
     pub fn next_due(&self) -> Option<i64> {
         match self {
             Object::Hash(hash) => hash.next_due(),
-            Object::List(_) | Object::Set(_) => None,
+            Object::List(_) | Object::Set(_) | Object::SortedSet(_) => None,
         }
     }
 
@@ -128,6 +136,7 @@ impl Object {
         match self {
             Object::List(list) => list.len(),
             Object::Set(set) => set.len(),
+            Object::SortedSet(set) => set.len(),
             Object::Hash(hash) => hash.len(),
         }
     }
@@ -148,6 +157,8 @@ pub struct Limits {
     pub list: ListLimit,
     /// The thresholds of sets.
     pub set: SetLimit,
+    /// The thresholds of sorted sets.
+    pub sorted_set: SortedSetLimits,
     /// The thresholds of hashes.
     pub hash: HashLimit,
 }

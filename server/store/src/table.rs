@@ -144,7 +144,7 @@ impl<T: Item> Table<T> {
     pub fn take(&mut self, at: At) -> T {
         let item = self.directory.take(at);
         self.len -= 1;
-        self.shrink(at.loc);
+        self.shrink(self.directory.segment_of(at));
         item
     }
 
@@ -347,7 +347,7 @@ impl<T: Item> Table<T> {
     /// Notes that the item at `at` expires at `tick` (any coarse clock below `u32::MAX`).
     #[inline]
     pub fn note_due(&mut self, at: At, tick: u32) {
-        self.directory.note_due(at.loc, tick);
+        self.directory.note_due(self.directory.segment_of(at), tick);
     }
 
     /// Looks for the next segment that may hold an item due before `tick`, from the prefix `from` on. A directory slot

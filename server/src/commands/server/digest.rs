@@ -8,6 +8,7 @@
 
 use crate::context::Cx;
 use common::command::{Args, CommandResult, Outcome};
+use common::number::format_17g;
 use sha1::{Digest, Sha1};
 use store::{DbIndex, Element, Entry, Kind, Object, Value};
 
@@ -35,6 +36,14 @@ impl Signature {
             Value::Bytes(bytes) => self.chain(bytes),
             Value::Shared(bytes) => self.chain(bytes),
             Value::Object(Object::List(list)) => list.iter().for_each(|element| self.chain_element(&element)),
+            Value::Object(Object::SortedSet(set)) => {
+                for (member, score) in set.iter(0, false) {
+                    let mut one = Signature::default();
+                    one.chain_element(&member);
+                    one.chain(format_17g(score).as_bytes());
+                    self.add(&one.0);
+                }
+            }
             Value::Object(Object::Set(set)) => {
                 set.iter().for_each(|member| self.add(member.as_bytes(&mut itoa::Buffer::new())));
             }

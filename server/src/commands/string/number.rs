@@ -9,7 +9,7 @@ use crate::long_double::LongDouble;
 use crate::server::Key;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::number::parse_i64;
-use store::{Expire, NewValue, Value};
+use store::{Added, Expire, NewValue, Value};
 
 /// Direction of a count, and whether the request names the distance.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,13 @@ pub(super) fn incr(cx: &mut Cx<'_>, args: &mut Args<'_>, step: Step) -> CommandR
         }
     };
     let at = cx.server.locate(cx.db, key);
+    if let Some(at) = at {
+        match cx.server.keyspace.db_mut(cx.db).add_int(at, by) {
+            Added::Sum(sum) => return announce_sum(cx, key, sum),
+            Added::Overflow => return Err(CommandError::Overflow),
+            Added::NotInt => {} // a string that perhaps spells one
+        }
+    }
     let now = match at.map(|at| cx.server.keyspace.db(cx.db).entry_at(at).value()) {
         None => None,
         Some(Value::Int(value)) => Some(value),
@@ -50,6 +57,11 @@ pub(super) fn incr(cx: &mut Cx<'_>, args: &mut Args<'_>, step: Step) -> CommandR
         db.set(key.hash, key.bytes, NewValue::Int(sum), Expire::None);
         cx.server.notify_new(cx.db, key.bytes);
     }
+    announce_sum(cx, key, sum)
+}
+
+#[inline]
+fn announce_sum(cx: &mut Cx<'_>, key: Key<'_>, sum: i64) -> CommandResult {
     cx.reply.integer(sum);
     // Redis names the event by the command's arithmetic, which always adds.
     cx.changed(key, Event::INCRBY);

@@ -95,7 +95,13 @@ pub(super) const MEMORY: &[Directive] = &[
         None,
         "Bigger collections are done piece by piece.",
     ),
-    Directive::yes_no("jemalloc-bg-thread", true, None, "Let the allocator return memory in the background."),
+    Directive::yes_no(
+        "jemalloc-bg-thread",
+        true,
+        field!(bool jemalloc_bg_thread),
+        "Let the allocator return memory in the background.",
+    )
+    .apply(Apply::AllocatorThreads),
 ];
 
 pub(super) const FREEING: &[Directive] = &[
@@ -201,7 +207,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "zset-max-listpack-entries",
         128,
         plain(0, LONG_MAX),
-        None,
+        field!(number zset_max_listpack_entries),
         "Members up to which a sorted set is one compact block.",
     )
     .alias("zset-max-ziplist-entries"),
@@ -209,7 +215,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "zset-max-listpack-value",
         64,
         memory(0, LONG_MAX),
-        None,
+        field!(number zset_max_listpack_value),
         "Longest member in such a block, bytes.",
     )
     .alias("zset-max-ziplist-value"),

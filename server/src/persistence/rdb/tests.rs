@@ -52,6 +52,11 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
             members.sort();
             (set.encoding(), members)
         }
+        RdbValue::Object(Object::SortedSet(set)) => {
+            let pair =
+                |(member, score): (store::Element<'_>, f64)| [member.to_vec(), score.to_le_bytes().to_vec()];
+            (set.encoding(), set.iter(0, false).flat_map(pair).collect())
+        }
         RdbValue::Object(Object::Hash(hash)) => {
             let field = |f: store::Field<'_>| {
                 [f.name.to_vec(), f.value.to_vec(), format!(" {:?}", f.expire).into_bytes()].concat()

@@ -149,6 +149,26 @@ impl Region {
     }
 }
 
+/// Searches the lines behind the home line for an item that found that full.
+#[cold]
+fn find_further(
+    lines: &[Line],
+    home: usize,
+    find: impl Fn(&Line) -> Option<usize>,
+) -> Option<(usize, usize)> {
+    let mut line = home;
+    for _ in 1..lines.len() {
+        line = if line + 1 == lines.len() { 0 } else { line + 1 };
+        if let Some(place) = find(&lines[line]) {
+            return Some((line, place));
+        }
+        if !lines[line].overflowed() {
+            return None;
+        }
+    }
+    None
+}
+
 /// Which segment: valid until the next call that changes the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Loc {
@@ -159,7 +179,8 @@ pub(crate) struct Loc {
 /// Which place of which segment; checked when used, stale after any insertion or removal.
 #[derive(Clone, Copy, Debug)]
 pub struct At {
-    pub(crate) loc: Loc,
+    /// Any slot of the segment: reading needs no more, so a search leaves it at that.
+    loc: Loc,
     line: u8,
     place: u8,
 }
@@ -225,6 +246,12 @@ impl<T: Item> Directory<T> {
         Loc { region: region as u32, slot: first as u32 }
     }
 
+    /// The segment of a place.
+    #[inline(always)]
+    pub(crate) fn segment_of(&self, at: At) -> Loc {
+        self.canonical(at.loc.region as usize, at.loc.slot as usize)
+    }
+
     #[inline(always)]
     pub(crate) fn slot(&self, loc: Loc) -> &Slot {
         &self.regions[loc.region as usize].slots[loc.slot as usize]
@@ -280,7 +307,7 @@ impl<T: Item> Directory<T> {
     }
 
     /// Searches for the item with this key. Touches the home line and, as a rule, one item.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: Hash, key: &[u8]) -> Option<At> {
         if self.is_unused() {
             return None;
@@ -290,42 +317,22 @@ impl<T: Item> Directory<T> {
         let slot = &self.regions[region].slots[index];
         let lines = self.lines_of(slot);
         let window = hash.window(slot.base());
-        let mut line = slot.home(window);
-        for _ in 0..lines.len() {
-            let found = lines[line].find(hash.tag(), window, |item| self.borrow(item).item().key() == key);
-            if let Some(place) = found {
-                return Some(At { loc: self.canonical(region, index), line: line as u8, place: place as u8 });
-            }
-            if !lines[line].overflowed() {
-                return None;
-            }
-            line = if line + 1 == lines.len() { 0 } else { line + 1 };
-        }
-        None
+        let home = slot.home(window);
+        let same = |item| self.borrow(item).item().has_key(key);
+        let (line, place) = match lines[home].find(hash.tag(), window, same) {
+            Some(place) => (home, place),
+            None if !lines[home].overflowed() => return None,
+            None => find_further(lines, home, |line| line.find(hash.tag(), window, same))?,
+        };
+        let loc = Loc { region: region as u32, slot: index as u32 };
+        Some(At { loc, line: line as u8, place: place as u8 })
     }
 
     /// As [`Self::find`], but gives the item itself.
     #[inline]
     pub(crate) fn get(&self, hash: Hash, key: &[u8]) -> Option<Ref<'_, T>> {
-        if self.is_unused() {
-            return None;
-        }
-        let region = &self.regions[self.region_of(hash)];
-        let slot = &region.slots[region.index(hash)];
-        let lines = self.lines_of(slot);
-        let window = hash.window(slot.base());
-        let mut line = slot.home(window);
-        for _ in 0..lines.len() {
-            let found = lines[line].find(hash.tag(), window, |item| self.borrow(item).item().key() == key);
-            if let Some(place) = found {
-                return Some(self.borrow(lines[line].word(place).item()));
-            }
-            if !lines[line].overflowed() {
-                return None;
-            }
-            line = if line + 1 == lines.len() { 0 } else { line + 1 };
-        }
-        None
+        let at = self.find(hash, key)?;
+        Some(self.item(at))
     }
 
     /// First stage for a batch: the slot.
@@ -400,7 +407,8 @@ impl<T: Item> Directory<T> {
         assert!(line.is_taken(place), "a stale place was used");
         let raw = line.word(place).item();
         line.clear(place);
-        self.slot_mut(at.loc).len_used -= 1;
+        let segment = self.segment_of(at);
+        self.slot_mut(segment).len_used -= 1;
         // SAFETY: invariant 2; the place was emptied above, so this owner is the only one.
         unsafe { T::from_raw(raw) }
     }

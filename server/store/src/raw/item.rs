@@ -15,6 +15,11 @@ use std::ptr::NonNull;
 pub unsafe trait Item: Sized {
     /// The bytes that the item is found by.
     fn key(&self) -> &[u8];
+    /// Whether these are the bytes that the item is found by.
+    #[inline(always)]
+    fn has_key(&self, key: &[u8]) -> bool {
+        self.key() == key
+    }
     /// Gives up the allocation.
     fn into_raw(self) -> NonNull<u8>;
     /// Takes up the allocation.

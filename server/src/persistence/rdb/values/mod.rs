@@ -6,6 +6,7 @@
 mod hash;
 mod list;
 mod set;
+mod sorted_set;
 
 use std::io::{self, Read, Write};
 
@@ -34,7 +35,7 @@ impl Source<'_> {
     /// When not, with its name.
     pub fn check(&self) -> Result<(), RdbCause> {
         let hashes = if self.is_valkey { &hash::VALKEY_KINDS[..] } else { &hash::KINDS };
-        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS, hashes];
+        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS, &sorted_set::KINDS, hashes];
         if kinds.iter().any(|kinds| kinds.contains(&self.kind)) {
             return Ok(());
         }
@@ -51,6 +52,9 @@ impl Source<'_> {
             STRING => return Ok(Some(RdbValue::String(input.string()?))),
             kind if list::KINDS.contains(&kind) => list::read(kind, input, &self.limits.list)?.into(),
             kind if set::KINDS.contains(&kind) => set::read(kind, input, &self.limits.set)?.into(),
+            kind if sorted_set::KINDS.contains(&kind) => {
+                sorted_set::read(kind, input, &self.limits.sorted_set)?.into()
+            }
             kind => hash::read((kind, self.is_valkey), input, &self.limits.hash)?.into(),
         };
         Ok((!object.is_empty()).then_some(RdbValue::Object(object)))
@@ -66,6 +70,8 @@ pub enum Packed {
     Set,
     /// The integer set of a set.
     Ints,
+    /// The listpack of a sorted set.
+    SortedSet,
     /// The listpack of a hash in which nothing expires.
     Hash,
 }
@@ -88,6 +94,10 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             }
             SetView::Table => None,
         },
+        Object::SortedSet(set) => {
+            set.listpack()?.write_to(out);
+            Some(Packed::SortedSet)
+        }
         Object::Hash(hash) => {
             hash.as_listpack()?.write_to(out);
             Some(Packed::Hash)
@@ -120,6 +130,16 @@ impl<W: Write> Writer<W> {
                 SetView::Packed(_) | SetView::Table => {
                     self.begin_key(set::WRITTEN, key, expire_ms, access)?;
                     set::write(self, set)
+                }
+            },
+            Object::SortedSet(set) => match set.listpack() {
+                Some(pack) => {
+                    self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
+                    self.put_string(&pack.to_bytes())
+                }
+                None => {
+                    self.begin_key(sorted_set::WRITTEN, key, expire_ms, access)?;
+                    sorted_set::write(self, set)
                 }
             },
             Object::Hash(hash) if hash.next_due().is_some() => {
@@ -167,6 +187,10 @@ impl<W: Write> Writer<W> {
                 self.begin_key(set::WRITTEN_INTS, key, expire_ms, access)?;
                 self.put_string(bytes)
             }
+            Packed::SortedSet => {
+                self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
+                self.put_string(bytes)
+            }
         }
     }
 }
@@ -179,13 +203,9 @@ fn listpack<R: Read>(input: &mut Input<R>) -> Result<Listpack, RdbCause> {
 /// Type and encoding behind a number that is not kept.
 fn other_type(number: u8) -> Option<&'static str> {
     Some(match number {
-        3 => "sorted set, text scores",
-        5 => "sorted set, binary scores",
         6 => "module, pre-release",
         7 => "module",
-        12 => "sorted set, ziplist",
         15 => "stream",
-        17 => "sorted set, listpack",
         19 => "stream, version 2",
         21 => "stream, version 3",
         _ => return None,
