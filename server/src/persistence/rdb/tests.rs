@@ -250,19 +250,18 @@ fn hashes_with_expiring_fields_are_read() {
         let fields: Vec<String> = fields.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
         assert_eq!(fields, want, "{body:?}");
     };
-    let both = &["a1 Some(5000)", "b2 None"];
+    let both = &["a1 Some(5000)", "e2 None"];
     let earliest = 5000i64.to_le_bytes();
-    check("REDIS0012", &[b"\x18\x01k", &earliest[..], b"\x02\x01\x01a\x011\x00\x01b\x012"].concat(), both);
-    check("REDIS0012", b"\x16\x01k\x02\x53\x88\x01a\x011\x00\x01b\x012", both);
+    check("REDIS0012", &[b"\x18\x01k", &earliest[..], b"\x02\x01\x01a\x011\x00\x01e\x012"].concat(), both);
+    check("REDIS0012", b"\x16\x01k\x02\x53\x88\x01a\x011\x00\x01e\x012", both);
     let never = (-1i64).to_le_bytes();
-    let valkey = [b"\x16\x01k\x02\x01a\x011", &earliest[..], b"\x01b\x012", &never].concat();
+    let valkey = [b"\x16\x01k\x02\x01a\x011", &earliest[..], b"\x01e\x012", &never].concat();
     check("VALKEY080", &valkey, both);
-    let pack = ["a", "1", "5000", "b", "2", "0"].map(str::as_bytes);
-    let pack = listpack(&pack).to_bytes();
+    let pack = listpack(&[b"a", b"1", b"5000", b"e", b"2", b"0"]).to_bytes();
     let pack = [&[pack.len() as u8][..], &pack].concat();
     check("REDIS0012", &[b"\x17\x01k", &pack[..]].concat(), both);
     check("REDIS0012", &[b"\x19\x01k", &earliest[..], &pack].concat(), both);
-    check("REDIS0002", b"\x09\x01k\x0e\x02\x01a\x01\x001\x01b\x01\x022xx\xff", &["a1 None", "b2 None"]);
+    check("REDIS0002", b"\x09\x01k\x0e\x02\x01a\x01\x001\x01e\x01\x022xx\xff", &["a1 None", "e2 None"]);
 }
 
 #[test]
