@@ -24,6 +24,9 @@ struct Trimming {
     limit_at: Option<usize>,
 }
 
+const NEEDS_APPROXIMATION: CommandError =
+    CommandError::Text("ERR syntax error, LIMIT cannot be used without the special ~ option");
+
 /// What comes before the ID of XADD, or behind the key of XTRIM.
 #[derive(Debug)]
 struct Options {
@@ -91,14 +94,15 @@ impl Options {
                     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy".into()
                 );
             }
-            let text = "ERR syntax error, XTRIM must be called with MAXLEN or MINID";
-            return if adds { Ok(()) } else { Err(text.into()) };
+            return match limit {
+                _ if !adds => Err("ERR syntax error, XTRIM must be called with a trimming strategy".into()),
+                Some(_) => Err(NEEDS_APPROXIMATION),
+                None => Ok(()),
+            };
         };
         trimming.limit_at = limit_at;
         trimming.most = match limit {
-            Some(_) if !trimming.approximate => {
-                return Err("ERR syntax error, LIMIT cannot be used without the special ~ option".into());
-            }
+            Some(_) if !trimming.approximate => return Err(NEEDS_APPROXIMATION),
             Some(limit) => limit,
             // Without a limit nobody should wait for long.
             None if trimming.approximate => {

@@ -208,11 +208,8 @@ pub(super) fn xautoclaim(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult 
     let (mut count, mut just_id) = (100, false);
     while args.left() > 0 {
         if args.left() > 1 && args.take("COUNT") {
-            let wanted = integer(args.next())?;
-            if !(1..=MOST_CLAIMED).contains(&wanted) {
-                return Err("ERR COUNT must be > 0".into());
-            }
-            count = wanted as usize;
+            let wanted = integer(args.next()).ok().filter(|count| (1..=MOST_CLAIMED).contains(count));
+            count = wanted.ok_or(CommandError::Text("ERR COUNT must be > 0"))? as usize;
         } else if args.take("JUSTID") {
             just_id = true;
         } else {
