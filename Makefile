@@ -46,7 +46,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 30
 
 .PHONY: help run release test test-parts fmt clippy unit clients conformance conformance-all certs
-.PHONY: bench bench-memory bench-snapshot bench-micro bench-instructions fuzz fuzz-long miri soak clean-cache
+.PHONY: bench bench-memory bench-snapshot bench-expiry bench-fragmentation bench-micro bench-instructions fuzz fuzz-long miri soak clean-cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,12 @@ bench-memory: release ## Bytes per key, element and idle connection beside Redis
 
 bench-snapshot: release ## BGSAVE of five million keys under writes: is the file exact, how long is a turn?
 	$(BENCH) snapshot $(ARGS)
+
+bench-expiry: release ## A million of 50 million keys that expire in one second: when are they gone?
+	$(BENCH) expiry $(ARGS)
+
+bench-fragmentation: release ## How dense memory stays through deletions and other sizes, beside Redis
+	$(BENCH) fragmentation $(ARGS)
 
 bench-micro: ## Micro-benchmarks of parser, table and reply writer
 	cargo bench --workspace --benches $(ARGS)

@@ -18,6 +18,8 @@ pub trait Context {
     fn reply(&mut self) -> &mut Reply;
     /// The client whose command runs.
     fn slot(&self) -> Slot;
+    /// Of the running client's requests: bytes in their buffer, and free bytes behind them.
+    fn query_buffer(&self) -> (usize, usize);
     /// All clients.
     fn clients(&mut self) -> &mut Clients<Self::Extension>;
     /// All subscriptions.

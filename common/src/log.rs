@@ -232,13 +232,20 @@ fn quoted(text: &str) -> String {
 /// The system's logger, in the form that C's `syslog` speaks with it.
 struct Syslog {
     socket: Option<UnixDatagram>,
+    /// Where the logger listens.
+    path: PathBuf,
     ident: String,
     facility: u8,
 }
 
 impl Syslog {
-    /// Where the logger listens.
+    /// Where loggers listen.
     const PATH: &str = "/dev/log";
+
+    fn open(path: &Path, ident: String, facility: u8) -> Self {
+        let socket = UnixDatagram::unbound().ok().filter(|socket| socket.set_nonblocking(true).is_ok());
+        Self { socket, path: path.to_owned(), ident, facility }
+    }
 
     fn send(&self, rank: u8, pid: u32, message: &str) {
         let severity = [7, 6, 5, 4][usize::from(rank)];
@@ -246,7 +253,7 @@ impl Syslog {
         let line = format!("<{}>{time} {}[{pid}]: {message}", self.facility * 8 + severity, self.ident);
         if let Some(socket) = &self.socket {
             // By its path each time: the logger may have been started anew. One that is busy does not make us wait.
-            let _ = socket.send_to(line.as_bytes(), Self::PATH);
+            let _ = socket.send_to(line.as_bytes(), &self.path);
         }
     }
 }
@@ -301,10 +308,8 @@ pub fn start_with(settings: Settings) -> Level {
         format: AtomicU8::new(settings.format as u8),
         times: AtomicU8::new(settings.times as u8),
     });
-    let syslog = settings.syslog.map(|(ident, facility)| {
-        let socket = UnixDatagram::unbound().ok().filter(|socket| socket.set_nonblocking(true).is_ok());
-        Syslog { socket, ident, facility }
-    });
+    let syslog =
+        settings.syslog.map(|(ident, facility)| Syslog::open(Path::new(Syslog::PATH), ident, facility));
     let lines = Lines { tunable: tunable.clone(), file: settings.file, syslog, pid: std::process::id() };
     let lines = Arc::new(lines);
     // Only the first call in a process has an effect; tests start several servers.
@@ -380,5 +385,30 @@ mod tests {
         let iso = line(Format::Logfmt, Times::Iso8601, "x");
         let time = iso.split('"').nth(1).unwrap();
         assert!(time.parse::<jiff::Timestamp>().is_ok(), "{time}");
+    }
+    #[test]
+    fn the_system_s_logger_hears_each_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        let syslog = Syslog::open(&path, "redis".to_owned(), 16);
+        syslog.send(3, 7, "nobody listens yet");
+        for _ in 0..2 {
+            // Also after the logger was started anew.
+            let _ = std::fs::remove_file(&path);
+            let logger = UnixDatagram::bind(&path).expect("a socket");
+            logger.set_read_timeout(Some(std::time::Duration::from_secs(5))).expect("a timeout");
+            for (rank, priority) in [(0, 135), (1, 134), (2, 133), (3, 132)] {
+                syslog.send(rank, 7, "hello");
+                let mut line = [0; 100];
+                let len = logger.recv(&mut line).expect("a line");
+                let line = std::str::from_utf8(&line[..len]).expect("text");
+                let (head, tail) = line.split_once('>').expect("a priority");
+                assert_eq!(head, format!("<{priority}"));
+                // "Nov  3 12:34:56", as C's syslog writes it.
+                let (time, message) = tail.split_at(15);
+                assert!(time.as_bytes()[3] == b' ' && time.as_bytes()[9] == b':', "{time}");
+                assert_eq!(message, " redis[7]: hello");
+            }
+        }
     }
 }

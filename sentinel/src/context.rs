@@ -15,13 +15,15 @@ pub struct Cx<'a> {
     pub slot: Slot,
     /// The reply in the making.
     pub reply: Reply,
+    /// Bytes in the buffer of the client's requests, and free bytes behind them.
+    pub query_buffer: (usize, usize),
 }
 
 impl<'a> Cx<'a> {
     /// Borrows a client's output until [`Self::finish`].
     pub fn begin(sentinel: &'a mut Sentinel, slot: Slot) -> Self {
         let reply = sentinel.clients.begin(slot);
-        Self { sentinel, slot, reply }
+        Self { sentinel, slot, reply, query_buffer: (0, 0) }
     }
 
     /// Gives the output back.
@@ -44,6 +46,10 @@ impl Context for Cx<'_> {
 
     fn slot(&self) -> Slot {
         self.slot
+    }
+
+    fn query_buffer(&self) -> (usize, usize) {
+        self.query_buffer
     }
 
     fn clients(&mut self) -> &mut Clients<Session> {

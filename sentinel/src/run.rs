@@ -4,7 +4,7 @@ use crate::commands::command_table;
 use crate::config::Config;
 use crate::sentinel::Sentinel;
 use common::alarm::Alarm;
-use common::net::{Accepting, BindOptions, Hub, Listener, Mailbox, NetEvent, NetLimits, bind_tcp};
+use common::net::{Accepting, BindOptions, Hub, Listener, Listening, Mailbox, NetEvent, NetLimits, bind_tcp};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::runtime::{Builder, LocalOptions};
@@ -60,7 +60,8 @@ async fn serve(config: Config) -> i32 {
                 return 1;
             }
         };
-        tokio::task::spawn_local(Listener::Tcp(listener).serve(hub.clone(), accepting.clone(), None, pause));
+        let listener = Listener::new(Listening::Tcp(listener));
+        tokio::task::spawn_local(listener.serve(hub.clone(), accepting.clone(), None, pause));
     }
     tracing::info!("Ready to accept connections tcp");
     let mut sentinel = Sentinel::new(config, Box::leak(Box::new(command_table())));

@@ -116,6 +116,7 @@ impl Sentinel {
             return;
         }
         let mut cx = Cx::begin(self, slot);
+        cx.query_buffer = batch.buffered();
         while batch.next < batch.requests.len()
             && cx.sentinel.clients.get(slot).is_some_and(|c| !c.is_closing())
         {

@@ -11,6 +11,7 @@ use crate::server::Server;
 use common::clients::{ClientClass, Slot};
 use common::command::{Args, Search};
 use common::net::{Batch, CloseReason, Hint, Home, Link, NetEvent};
+use common::resp::ProtocolError;
 use std::rc::Rc;
 use std::sync::Arc;
 use store::{Db, DbIndex, Hash};
@@ -229,6 +230,7 @@ impl Actor {
             && server.clients.get(slot).is_some_and(|client| !client.is_closing())
         {
             server.stats.protocol_errors += 1;
+            log_protocol_error(server, slot, &batch, error);
             server.clients.protocol_error(slot, error);
         }
         server.clients.finish_batch(slot, batch);
@@ -243,6 +245,7 @@ impl Actor {
         };
         client.active_ms = now_ms;
         let mut cx = Cx::begin(server, &self.host, slot);
+        cx.query_buffer = batch.buffered();
         dispatch::take_ease(&mut cx);
         let mut stop = Stop::Done;
         while batch.next < batch.requests.len() {
@@ -343,6 +346,22 @@ enum Stop {
 /// The reply to a client from afar when nobody chose to let it in.
 const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.";
 
+#[cold]
+fn log_protocol_error(server: &Server, slot: Slot, batch: &Batch, error: ProtocolError) {
+    /// Bytes that are shown of what could not be read.
+    const SHOWN: usize = 128;
+    let Some(client) = server.clients.get(slot) else { return };
+    let requests = &batch.requests;
+    let last = requests.len().checked_sub(1).and_then(|last| requests.get(last).last());
+    let rest = &batch.buf[last.map_or(0, |(_, end)| *end as usize)..];
+    let rest = rest[..rest.len().min(SHOWN)].escape_ascii().to_string();
+    tracing::debug!(
+        "{error} from client: {}. Query buffer: '{}'",
+        client.describe_for_log(server.time.now_ms(), server.config.hide_user_data),
+        server.config.shown_in_log(&rest)
+    );
+}
+
 /// Finds commands and hashes of a batch's requests ahead; the number of requests.
 fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
     batch.hints.clear();
@@ -433,7 +452,7 @@ impl Server {
         let Some(client) = self.clients.get(slot).filter(|client| !client.is_closing()) else { return };
         tracing::warn!(
             "Client {} closed for overcoming of output buffer limits.",
-            client.describe(now_ms, None)
+            client.describe_for_log(now_ms, self.config.hide_user_data)
         );
         self.stats.output_buffer_disconnections += 1;
         self.clients.close_now(slot);

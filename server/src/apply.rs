@@ -2,27 +2,29 @@
 
 use crate::config::{Apply, Change, SetError};
 use crate::server::Server;
-use common::net::{Accepting, Home, NetLimits, TrafficCounts};
+use crate::wiring::Sockets;
+use common::net::{Accepting, Home, Listener, NetLimits, TrafficCounts};
 use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What only the thread that accepts connections can do; it answers through the one-shot sender.
-#[derive(Debug)]
+/// What only the tasks that accept connections can do.
 pub enum Wiring {
-    /// Listen anew on the addresses and ports of the configuration sent along.
-    Listen(Box<crate::config::Config>),
+    /// Accept from these listeners too, as configured, and end what waits at closed ones.
+    Accept(Vec<Listener>, Box<crate::config::Config>),
     /// Read TLS files anew.
     Tls(Box<crate::config::Config>),
 }
 
 /// What the server tells the outside world of its configuration.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outside {
     /// Limits that connection tasks read.
     pub limits: Option<Arc<NetLimits>>,
     /// The threads that connections live on.
     pub homes: Vec<Arc<Home>>,
-    /// The way to the listeners.
+    /// What listens.
+    pub sockets: Sockets,
+    /// The way to those who accept.
     pub wiring: Option<UnboundedSender<Wiring>>,
     /// How listeners treat new connections.
     pub accepting: Option<Arc<Accepting>>,
@@ -102,7 +104,10 @@ impl Server {
                     ));
                 }
             }
-            Apply::Port | Apply::TlsPort | Apply::Bind => self.listen_anew(before)?,
+            Apply::Port | Apply::TlsPort => {
+                self.listen_anew("Unable to listen on this port. Check server logs.")?
+            }
+            Apply::Bind => self.listen_anew("Failed to bind to specified addresses.")?,
             // Files are looked at as soon as they matter, so that they can be set one by one before.
             Apply::Tls if self.config.needs_tls() => {
                 crate::wiring::tls(&self.config).map_err(|error| {
@@ -148,19 +153,18 @@ impl Server {
         }
     }
 
-    fn listen_anew(&mut self, before: &crate::config::Config) -> Result<(), String> {
-        let changed = |new: u16, old: u16| new != 0 && new != old;
-        for (new, old) in [(self.config.port, before.port), (self.config.tls_port, before.tls_port)] {
-            if changed(new, old) {
-                crate::wiring::probe(&self.config.bind, new)?;
-            }
+    fn listen_anew(&mut self, on_failure: &str) -> Result<(), String> {
+        if self.config.tls_port != 0 {
+            crate::wiring::tls(&self.config).map_err(|error| {
+                tracing::warn!("{error}");
+                "Unable to update TLS configuration. Check server logs.".to_owned()
+            })?;
         }
-        let known = |address: &&String| !before.bind.contains(address);
-        let new: Vec<String> = self.config.bind.iter().filter(known).cloned().collect();
-        crate::wiring::probe_addresses(&new)?;
+        let (listeners, result) = self.outside.sockets.follow(&self.config);
+        self.wire(Wiring::Accept(listeners, Box::new(self.config.clone())));
+        result.map_err(|_| on_failure.to_owned())?;
         crate::process::title::show(&self.config);
         self.lifecycle.ports = (self.config.port, self.config.tls_port);
-        self.wire(Wiring::Listen(Box::new(self.config.clone())));
         Ok(())
     }
 

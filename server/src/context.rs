@@ -11,7 +11,7 @@ use common::context::Context;
 use common::net::Hint;
 use common::number::parse_i64;
 use common::pubsub::PubSub;
-use common::resp::Reply;
+use common::resp::{Mark, Reply};
 use std::rc::Rc;
 use store::stream::StreamId;
 use store::{DbIndex, Hash};
@@ -49,10 +49,14 @@ pub struct Cx<'a> {
     pub waited_ids: Vec<StreamId>,
     /// What replicas get instead of the command as it came.
     pub propagate: Propagate,
+    /// Bytes in the buffer of the client's requests, and free bytes behind them.
+    pub query_buffer: (usize, usize),
     /// Plain commands need no guards ([`crate::dispatch::take_ease`]).
     pub at_ease: bool,
     /// Bytes that the reply may grow to, while at ease, before someone must look at the output's limits.
     pub output_room: usize,
+    /// Where the part of the reply begins that CLIENT REPLY may still take back; `None` = at the command's own beginning.
+    pub silent_from: Option<Mark>,
     /// Key hash found ahead, and the key's address to recognise it by.
     hint: Option<(*const u8, Hash)>,
 }
@@ -84,8 +88,10 @@ impl<'a> Cx<'a> {
             resumed: None,
             waited_ids: Vec::new(),
             propagate: Propagate::AsIs,
+            query_buffer: (0, 0),
             at_ease: false,
             output_room: 0,
+            silent_from: None,
             hint: None,
         }
     }
@@ -237,6 +243,10 @@ impl Context for Cx<'_> {
 
     fn slot(&self) -> Slot {
         self.slot
+    }
+
+    fn query_buffer(&self) -> (usize, usize) {
+        self.query_buffer
     }
 
     fn clients(&mut self) -> &mut Clients<Session> {

@@ -14,8 +14,9 @@ use std::ffi::{CString, c_int};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::PanicHookInfo;
-use std::sync::OnceLock;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What the configuration says about crashes.
 #[derive(Clone, Copy, Debug)]
@@ -153,8 +154,33 @@ impl std::fmt::Write for Line {
     }
 }
 
+/// The file to remove when the process is interrupted.
+static LEFTOVER: Mutex<Option<CString>> = Mutex::new(None);
+
+/// Has SIGINT end the process at once, after removing this file; `None` has it do what it did before.
+pub fn exit_on_interrupt(leftover: Option<&Path>) {
+    let name = leftover.map(|path| CString::new(path.as_os_str().as_bytes()).unwrap_or_default());
+    let is_wanted = name.is_some();
+    // Never locked while the signal is watched for, so that the handler finds it free.
+    *LEFTOVER.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    sys::watch_interrupts(is_wanted);
+}
+
+fn leave(line: &mut Line, fd: c_int) -> ! {
+    head(line);
+    let _ = line.write_str("You insist... exiting now.\n");
+    line.send(fd);
+    if let Ok(leftover) = LEFTOVER.try_lock()
+        && let Some(path) = &*leftover
+    {
+        sys::remove_file(path);
+    }
+    sys::exit_now(1)
+}
+
 fn on_signal(signal: sys::Signal) {
-    let is_crash = signal.number != sys::SIGALRM;
+    let is_interrupt = signal.number == sys::SIGINT;
+    let is_crash = signal.number != sys::SIGALRM && !is_interrupt;
     if is_crash && !REPORT.load(Ordering::Relaxed) {
         return;
     }
@@ -163,6 +189,9 @@ fn on_signal(signal: sys::Signal) {
         _ => 1,
     };
     let mut line = Line::new();
+    if is_interrupt {
+        leave(&mut line, fd);
+    }
     if is_crash {
         describe_crash(&mut line, signal, fd);
     } else {

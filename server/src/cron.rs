@@ -16,6 +16,9 @@ pub const EXPIRE_PAUSE_NS: u64 = 2_000_000;
 
 /// Runs every `1000 / hz` ms; true when the expire cycle has more to do.
 pub fn tick(server: &mut Server) -> bool {
+    if server.lifecycle.is_paused {
+        return false;
+    }
     server.time.follow_wall();
     let now_ms = server.time.now_ms();
     let commands = server.stats.total_commands;
@@ -45,7 +48,9 @@ pub fn expire_cycle(server: &mut Server) -> bool {
     }
     let started = Instant::now();
     let more = expire_for(server, started);
-    server.stats.expire_cycle_ns += started.elapsed().as_nanos() as u64;
+    let elapsed_ns = started.elapsed().as_nanos() as u64;
+    server.stats.expire_cycle_ns += elapsed_ns;
+    server.slow.sample("expire-cycle", server.time.now_ms() / 1000, elapsed_ns);
     more
 }
 

@@ -23,6 +23,8 @@ pub struct Waiting {
     pub wish: Shutdown,
     /// Unix ms when to wait no longer.
     pub deadline_ms: i64,
+    /// A signal asked for it, not a client.
+    pub by_signal: bool,
 }
 
 /// The process.
@@ -38,6 +40,10 @@ pub struct Lifecycle {
     pub loading: bool,
     /// A wish to shut down that the actor carries out at the end of the turn.
     pub shutdown: Option<Shutdown>,
+    /// The name of a signal that asks for the end, until it is obeyed.
+    pub signal: Option<&'static str>,
+    /// DEBUG PAUSE-CRON: nothing is done by the clock, obeying signals included.
+    pub is_paused: bool,
     /// A shutdown that waits for replicas.
     pub waiting: Option<Waiting>,
     /// The clients that asked for it and wait with it.
@@ -63,6 +69,8 @@ impl Lifecycle {
             run_id: random_hex(),
             loading: false,
             shutdown: None,
+            signal: None,
+            is_paused: false,
             waiting: None,
             asked_by: Vec::new(),
             supervisor: Supervisor::None,

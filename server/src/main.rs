@@ -3,6 +3,7 @@
 use common::config::FatalError;
 use ochre_server::config::{self, Invocation};
 use ochre_server::crash::{self, Manners};
+use ochre_server::dispatch::command_table;
 use ochre_server::log;
 use ochre_server::process::supervise::{self, Supervisor};
 use ochre_server::process::{self, check, daemon, kernel, title};
@@ -84,7 +85,9 @@ fn become_sentinel(args: &[Vec<u8>]) -> i32 {
 fn start(invocation: &config::Run, program: &[u8]) -> i32 {
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let startup = match config::load(invocation, env, &mut std::io::stdin()) {
+    let table = command_table();
+    let is_command = |name: &[u8]| table.find(name).is_some();
+    let startup = match config::load(invocation, &is_command, env, &mut std::io::stdin()) {
         Ok(startup) => startup,
         Err(error @ FatalError::Open { .. }) => {
             log::start(&config::Config::default());

@@ -28,8 +28,8 @@ pub struct MainLoop {
     tick_at: u64,
     /// The next round of an expire cycle that has more to do.
     expire_at: Option<u64>,
-    /// A signal's name, until it is obeyed.
-    asked_to_end: Option<&'static str>,
+    /// The process shall end now, with this code.
+    ended: Option<i32>,
     is_ready: bool,
 }
 
@@ -60,7 +60,7 @@ impl MainLoop {
             alarm_at: None,
             tick_at: monotonic_ns(),
             expire_at: None,
-            asked_to_end: None,
+            ended: None,
             is_ready: false,
         })
     }
@@ -75,8 +75,7 @@ impl MainLoop {
                 self.script_round().await;
                 continue;
             }
-            if let Some(name) = self.asked_to_end.take() {
-                terminate_by_signal(self.actor.server(), name);
+            if self.obey_signal() {
                 continue;
             }
             let has_work = self.background_work();
@@ -120,16 +119,13 @@ impl MainLoop {
         if self.internal.drain(&mut messages) {
             for message in messages {
                 match message {
-                    Internal::Signal(name) => self.asked_to_end = Some(name),
+                    Internal::Signal(name) => self.actor.server().lifecycle.signal = Some(name),
                     other => self.messages.push(other), // waits for the script's end
                 }
             }
         }
         // A script that wrote is all or nothing: the process ends behind it.
-        if !self.actor.server().scripts.wrote
-            && let Some(name) = self.asked_to_end.take()
-        {
-            terminate_by_signal(self.actor.server(), name);
+        if !self.actor.server().scripts.wrote && self.obey_signal() {
             return;
         }
         self.actor.resume_script();
@@ -145,7 +141,7 @@ impl MainLoop {
                     self.alarm_at = None;
                     self.actor.server().time.sample();
                 }
-                Internal::Signal(name) => self.asked_to_end = Some(name),
+                Internal::Signal(name) => self.actor.server().lifecycle.signal = Some(name),
                 other => self.actor.server().receive(other),
             }
         }
@@ -228,7 +224,24 @@ impl MainLoop {
         self.actor.finish_turn();
     }
 
+    /// Ends the process as a signal asks for; false when there was none, or it has to wait.
+    fn obey_signal(&mut self) -> bool {
+        let server = self.actor.server();
+        if server.lifecycle.is_paused {
+            return false;
+        }
+        let Some(name) = server.lifecycle.signal.take() else { return false };
+        if !terminate_by_signal(server, name) {
+            tracing::warn!("You insist... exiting now.");
+            self.ended = Some(1);
+        }
+        true
+    }
+
     fn exit_code(&mut self) -> Option<i32> {
+        if self.ended.is_some() {
+            return self.ended;
+        }
         if self.actor.server().persistence.is_fatal() {
             return Some(1);
         }
@@ -264,7 +277,7 @@ fn announce_ready(server: &Server) {
     tell(server.lifecycle.supervisor, "STATUS=Ready to accept connections\nREADY=1\n");
 }
 
-fn terminate_by_signal(server: &mut Server, name: &str) {
+fn terminate_by_signal(server: &mut Server, name: &str) -> bool {
     tracing::warn!("Received {name} scheduling shutdown...");
     let flags =
         if name == "SIGTERM" { server.config.shutdown_on_sigterm } else { server.config.shutdown_on_sigint };
@@ -274,5 +287,5 @@ fn terminate_by_signal(server: &mut Server, name: &str) {
         _ => None,
     };
     let wish = Shutdown { save, now: flags.now(), force: flags.force() };
-    server.shut_down_by_signal(wish);
+    server.shut_down_by_signal(wish, name == "SIGINT")
 }

@@ -30,7 +30,13 @@ thread_local! {
     static VIEW: Option<View> = View::open();
 }
 
+/// What the allocator handed out, less what threads gave back to their caches: those bytes are nobody's, and leave the
+/// caches by and by, so that memory in use would seem to fall by itself.
 fn exact() -> u64 {
+    handed_out().saturating_sub(crate::sys::thread_cache_bytes())
+}
+
+fn handed_out() -> u64 {
     // Statistics are cached until the epoch advances.
     if epoch::advance().is_err() {
         return 0;
@@ -54,7 +60,7 @@ pub fn used_about() -> u64 {
 /// What the allocator holds, bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allocator {
-    /// Live allocations.
+    /// Live allocations, and what threads keep in their caches.
     pub allocated: u64,
     /// Pages that hold some.
     pub active: u64,
@@ -64,7 +70,7 @@ pub struct Allocator {
 
 /// The allocator's own figures.
 pub fn allocator() -> Allocator {
-    let allocated = exact();
+    let allocated = handed_out();
     let figure = |read: Result<usize, _>| read.map_or(0, |bytes| bytes as u64);
     Allocator { allocated, active: figure(stats::active::read()), resident: figure(stats::resident::read()) }
 }
@@ -105,6 +111,10 @@ mod tests {
         assert!(used_about() >= before + (1 << 20));
         let other = std::thread::spawn(|| vec![1u8; 8 << 20]).join().expect("no panic");
         assert!(used_bytes() >= before + (9 << 20));
+        let mut small: Vec<Vec<u8>> = (0..1000).map(|_| vec![1; 100]).collect();
+        let with_small = used_bytes();
+        small.clear();
+        assert!(used_bytes() + 100_000 <= with_small, "what lies in a thread's cache is not in use");
         drop((own, other));
         assert!(used_about() < before + (5 << 20));
     }

@@ -9,7 +9,7 @@ use crate::main_loop::MainLoop;
 use crate::process::supervise::Supervisor;
 use crate::scripting::ScriptHost;
 use crate::server::Server;
-use crate::wiring::Listeners;
+use crate::wiring::Acceptor;
 use common::net::{Hub, Mailbox, NetEvent, NetLimits};
 use std::io;
 use std::rc::Rc;
@@ -57,23 +57,28 @@ async fn serve(start: Start) -> i32 {
     };
     let homes = hub.homes();
     let accepting = Arc::new(crate::wiring::accepting(&config));
-    let mut listeners = Listeners::new(hub, accepting.clone());
+    let mut acceptor = Acceptor::new(hub, accepting.clone());
     let mut server = Box::new(new_server(start));
     let (wiring, wishes) = unbounded_channel();
     server.outside.homes.clone_from(&homes);
     server.outside.limits = Some(limits);
     server.outside.accepting = Some(accepting);
     server.outside.wiring = Some(wiring);
-    if let Err(error) = listeners.listen(&config).await {
+    let (listeners, result) = server.outside.sockets.follow(&config);
+    if let Err(error) = result {
         tracing::warn!("{error}");
         tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
         return 1;
     }
-    if listeners.is_empty() {
+    if server.outside.sockets.is_empty() {
         tracing::warn!("Configured to not listen anywhere, exiting.");
         return 1;
     }
-    tokio::task::spawn_local(listeners.follow(wishes));
+    if let Err(error) = acceptor.accept(listeners, &config) {
+        tracing::warn!("{error}");
+        return 1;
+    }
+    tokio::task::spawn_local(acceptor.follow(wishes));
     tracing::info!("Server initialized");
     // Clients can connect from now on; most of their commands are refused until everything is loaded.
     if let Err(error) = crate::persistence::begin_loading(&mut server) {
@@ -103,7 +108,11 @@ fn new_server(start: Start) -> Server {
     fill_random(&mut seed);
     let (low, high) = seed.split_at(8);
     let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-    let table = Box::leak(Box::new(command_table()));
+    let mut table = command_table();
+    for (from, to) in &start.config.renamed_commands {
+        table.rename(from, to);
+    }
+    let table = Box::leak(Box::new(table));
     let mut server = Server::new(start.config, table, [word(low), word(high)]);
     server.lifecycle.config_file = server.config.file.clone();
     server.lifecycle.startup_bytes = crate::memory::used_bytes();

@@ -1,7 +1,7 @@
 //! What the server keeps per client beyond the registry's part.
 
-use common::clients::{ClientClass, Extension};
-use common::command::CommandId;
+use common::clients::{ClientClass, Extension, Held};
+use common::command::{Args, CommandId};
 use common::net::Batch;
 use store::DbIndex;
 use store::stream::StreamId;
@@ -93,6 +93,8 @@ pub struct Session {
     pub multi: Option<Box<Multi>>,
     /// Field names by the name that HIMPORT PREPARE gave them.
     pub fieldsets: std::collections::HashMap<Vec<u8>, Vec<Vec<u8>>>,
+    /// Commands of the transaction that runs, and bytes of their words.
+    pub executing: Option<(u32, u32)>,
     /// Watched keys.
     pub watches: Vec<Watch>,
     /// A watched key changed: EXEC will not run.
@@ -109,11 +111,20 @@ pub struct Session {
 
 impl Extension for Session {
     fn queued(&self) -> i64 {
-        self.multi.as_ref().map_or(-1, |multi| multi.commands.len() as i64)
+        let running = self.executing.map_or(-1, |(commands, _)| i64::from(commands));
+        self.multi.as_ref().map_or(running, |multi| multi.commands.len() as i64)
     }
 
     fn queued_bytes(&self) -> usize {
-        self.multi.as_ref().map_or(0, |multi| multi.bytes)
+        let running = self.executing.map_or(0, |(_, bytes)| bytes as usize);
+        self.multi.as_ref().map_or(running, |multi| multi.bytes)
+    }
+
+    fn held(&self) -> Held {
+        let Some(parked) = &self.parked else { return Held::default() };
+        let batch = &parked.batch;
+        let args = Args::over(&batch.buf, batch.requests.get(batch.next));
+        Held { query: batch.buffered(), arguments: args.bytes() }
     }
 
     fn watched(&self) -> usize {
@@ -123,7 +134,7 @@ impl Extension for Session {
     fn flags(&self, out: &mut String) {
         let letters = [
             (self.replica.is_some(), 'S'),
-            (self.multi.is_some(), 'x'),
+            (self.multi.is_some() || self.executing.is_some(), 'x'),
             (self.parked.is_some(), 'b'),
             (self.watch_broken, 'd'),
         ];

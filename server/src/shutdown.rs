@@ -19,10 +19,18 @@ use common::command::{CommandError, Outcome};
 const FAILED: &str = "ERR Errors trying to SHUTDOWN. Check logs.";
 
 impl Server {
-    /// Begins the end that a signal asks for.
-    pub fn shut_down_by_signal(&mut self, wish: Shutdown) {
-        if self.lifecycle.waiting.is_none() {
-            self.begin(wish);
+    /// Begins the end that a signal asks for. False when it is to be at once, without waiting for anything: someone
+    /// interrupts a process again that an earlier signal has told to end.
+    pub fn shut_down_by_signal(&mut self, wish: Shutdown, is_interrupt: bool) -> bool {
+        match &mut self.lifecycle.waiting {
+            Some(waiting) => !(waiting.by_signal && is_interrupt),
+            None => {
+                self.begin(wish);
+                if let Some(waiting) = &mut self.lifecycle.waiting {
+                    waiting.by_signal = true;
+                }
+                true
+            }
         }
     }
 
@@ -38,7 +46,7 @@ impl Server {
             tracing::info!("Waiting for replicas before shutting down.");
             self.replication.request_acknowledgements();
             let deadline_ms = self.time.now_ms() + timeout_ms;
-            self.lifecycle.waiting = Some(Waiting { wish, deadline_ms });
+            self.lifecycle.waiting = Some(Waiting { wish, deadline_ms, by_signal: false });
             return;
         }
         self.finish_shutdown(wish);
@@ -46,7 +54,7 @@ impl Server {
 
     /// Goes on with a shutdown that waits for replicas, if there is one; called with each tick.
     pub fn follow_shutdown(&mut self) {
-        let Some(Waiting { wish, deadline_ms }) = self.lifecycle.waiting else { return };
+        let Some(Waiting { wish, deadline_ms, .. }) = self.lifecycle.waiting else { return };
         if self.time.now_ms() >= deadline_ms || self.lagging_replicas() == 0 {
             self.lifecycle.waiting = None;
             self.finish_shutdown(wish);
@@ -101,7 +109,7 @@ impl Server {
     fn save_last(&mut self, force: bool) -> bool {
         tracing::info!("Saving the final RDB snapshot before exiting.");
         supervise::tell(self.lifecycle.supervisor, "STATUS=Saving the final RDB snapshot\n");
-        match crate::persistence::save_now(self) {
+        match crate::persistence::save_last(self) {
             Ok(()) => true,
             Err(error) if force => {
                 tracing::warn!("Error trying to save the DB. Exit anyway. ({error})");
@@ -121,7 +129,10 @@ impl Server {
     /// # Errors
     /// When no shutdown waits.
     pub fn abort_shutdown(&mut self) -> Result<(), CommandError> {
-        self.lifecycle.waiting.take().ok_or(CommandError::Text("ERR No shutdown in progress."))?;
+        let signal = self.lifecycle.signal.take();
+        if self.lifecycle.waiting.take().is_none() && signal.is_none() {
+            return Err("ERR No shutdown in progress.".into());
+        }
         tracing::info!("Shutdown manually aborted.");
         self.refuse_waiting_clients();
         Ok(())

@@ -151,6 +151,38 @@ pub fn watch_signals(handler: fn(Signal), crashes: bool) {
     }
 }
 
+/// Has the handler of [`watch_signals`] called for SIGINT, in place of what was done before, or that done again.
+pub fn watch_interrupts(on: bool) {
+    static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+    // SAFETY: all zeroes is a valid action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    if on {
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        action.sa_sigaction = on_signal as *const () as usize;
+    } else if let Some(before) = BEFORE.get() {
+        action = *before;
+    }
+    // SAFETY: all zeroes is a valid action.
+    let mut before: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: both actions are whole, and ours has the signature that SA_SIGINFO asks for.
+    unsafe { libc::sigaction(libc::SIGINT, &raw const action, &raw mut before) };
+    if on {
+        let _ = BEFORE.set(before);
+    }
+}
+
+/// Removes a file. Safe in signal handlers.
+pub fn remove_file(path: &CStr) {
+    // SAFETY: the path ends with a zero byte.
+    unsafe { libc::unlink(path.as_ptr()) };
+}
+
+/// Ends the process without tidying up. Safe in signal handlers.
+pub fn exit_now(code: c_int) -> ! {
+    // SAFETY: it touches no memory of ours.
+    unsafe { libc::_exit(code) }
+}
+
 extern "C" fn on_signal(number: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel hands a valid description to a handler with SA_SIGINFO.
     let info = unsafe { &*info };
@@ -177,6 +209,9 @@ pub fn raise_signal(number: c_int) {
 
 /// The number that a bad access to memory raises.
 pub const SIGSEGV: c_int = libc::SIGSEGV;
+
+/// The number of an interrupt from the keyboard.
+pub const SIGINT: c_int = libc::SIGINT;
 
 /// The number that [`ring_in`] raises.
 pub const SIGALRM: c_int = libc::SIGALRM;
@@ -224,12 +259,42 @@ pub fn unix_time() -> i64 {
     unsafe { libc::time(std::ptr::null_mut()) }
 }
 
+/// The number of the group with this name; `None` when there is none.
+pub fn group_id(name: &[u8]) -> Option<u32> {
+    let name = CString::new(name).ok()?;
+    let mut buffer = vec![0; 16 << 10];
+    // SAFETY: all zeroes is a valid, empty entry.
+    let mut entry: libc::group = unsafe { std::mem::zeroed() };
+    let mut found = null_mut();
+    // SAFETY: the name ends with a zero byte, the buffer has the length that is told, and both outlive the entry's use.
+    unsafe {
+        libc::getgrnam_r(name.as_ptr(), &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found);
+    }
+    (!found.is_null()).then_some(entry.gr_gid)
+}
+
+/// `MALLCTL_ARENAS_ALL`
+const ALL_ARENAS: usize = 4096;
+
 /// Makes the allocator give the pages back that it keeps without need; false when it will not.
 pub fn purge_memory() -> bool {
-    /// `MALLCTL_ARENAS_ALL`
-    const ALL_ARENAS: usize = 4096;
     let name = CString::new(format!("arena.{ALL_ARENAS}.purge")).expect("it holds no zero byte");
     // SAFETY: the name is a C string that outlives the call; this control reads and writes nothing, so all else is null.
     let failed = unsafe { tikv_jemalloc_sys::mallctl(name.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
     failed == 0
+}
+
+/// Bytes that threads keep to allocate them anew, as of the allocator's last epoch.
+pub fn thread_cache_bytes() -> u64 {
+    static NAME: OnceLock<CString> = OnceLock::new();
+    let name = NAME.get_or_init(|| {
+        CString::new(format!("stats.arenas.{ALL_ARENAS}.tcache_bytes")).expect("it holds no zero byte")
+    });
+    let (mut bytes, mut len) = (0usize, size_of::<usize>());
+    // SAFETY: the name is a C string that outlives the call; this control writes one `size_t` to where the old value goes,
+    // whose size is told, and reads nothing.
+    let failed = unsafe {
+        tikv_jemalloc_sys::mallctl(name.as_ptr(), (&raw mut bytes).cast(), &raw mut len, null_mut(), 0)
+    };
+    if failed == 0 { bytes as u64 } else { 0 }
 }

@@ -260,13 +260,13 @@ fn the_feed_says_it_in_words_of_redis_7_0() {
     check("GETEX k EX 100", &["PEXPIREAT k *"]);
     check("GETEX k PERSIST", &["PERSIST k"]);
     check("GETEX k PERSIST", &[]);
-    check("GETEX k EXAT 1", &["DEL k"]);
+    check("GETEX k EXAT 1", &["UNLINK k"]);
     check("SET k v IFEQ x", &[]);
     check("SET k v IFNE x", &["SET k v"]);
     check("SET k w IFEQ v KEEPTTL", &["SET k w KEEPTTL"]);
     check("SET k w IFEQ w EX 100", &["SET k w PXAT *"]);
     check("DELEX k IFEQ v", &[]);
-    check("DELEX k IFEQ w", &["DEL k"]);
+    check("DELEX k IFEQ w", &["UNLINK k"]);
     check("MSETEX 2 a 1 b 2", &["MSET a 1 b 2"]);
     check("MSETEX 2 a 1 b 2 PX 90000", &["MULTI", "MSET a 1 b 2", "PEXPIREAT a *", "PEXPIREAT b *", "EXEC"]);
     check("MSETEX 1 a 3 KEEPTTL", &["SET a 3 KEEPTTL"]);
@@ -276,7 +276,7 @@ fn the_feed_says_it_in_words_of_redis_7_0() {
     check("INCREX n BYINT 9 UBOUND 5 SATURATE EX 9", &["SET n 5 PXAT *"]);
     check("INCREX n BYFLOAT 0.5 EX 99 ENX", &["SET n 5.5 PXAT *"]);
     check("INCREX n BYFLOAT 0.5 PERSIST", &["SET n 6"]);
-    check("DELIFEQ n 6", &["DEL n"]);
+    check("DELIFEQ n 6", &["UNLINK n"]);
     check("RENAME a c", &["RENAME a c"]);
     check("COPY c d", &["COPY c d"]);
     check("MOVE d 1", &["MOVE d 1"]);
@@ -307,8 +307,8 @@ fn the_feed_says_it_in_words_of_redis_7_0() {
     check("SET f x PX 1", &["SET f x PXAT *"]);
     std::thread::sleep(Duration::from_millis(5));
     // A command that only reads is not propagated, also when it finds a key expired.
-    check("GET f", &["DEL f"]);
-    check("SCAN 0 COUNT 100", &["DEL e*", "DEL e*"]);
+    check("GET f", &["UNLINK f"]);
+    check("SCAN 0 COUNT 100", &["UNLINK e*", "UNLINK e*"]);
 }
 
 #[test]

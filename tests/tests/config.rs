@@ -67,8 +67,6 @@ fn redis() -> &'static Path {
 
 /// Values on which we differ on purpose, or that mean something else where Debian built its server; with the reason.
 const START_EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("activedefrag", "yes", "Debian's server is built without it"),
-    ("activedefrag", "YES", "Debian's server is built without it"),
     ("loglevel", "nothing", "newer servers have this level"),
     ("maxmemory-clients", "18446744073709551615", "an overflow makes it 1 % in Redis"),
     ("maxmemory-clients", "99999999999999999999", "an overflow makes it 1 % in Redis"),
@@ -174,8 +172,6 @@ fn the_environment_is_read_like_a_file() {
 
 /// Values that CONFIG SET is not asked for, or whose replies differ on purpose.
 const SET_EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("activedefrag", "yes", "Debian's server is built without it"),
-    ("activedefrag", "YES", "Debian's server is built without it"),
     ("loglevel", "nothing", "newer servers have this level"),
     ("maxclients", "*", "Redis searches for minutes for a limit of open files that it can get"),
     ("maxmemory-clients", "18446744073709551615", "an overflow makes it 1 % in Redis"),

@@ -454,3 +454,94 @@ fn the_kernel_gets_its_score_back() {
         }
     }
 }
+
+#[test]
+fn who_insists_on_the_end_gets_it_at_once() {
+    for redis in [false, true] {
+        let settings = if redis { Settings::new().redis() } else { Settings::new() };
+        // A hundred keys take ten seconds to save.
+        let settings = settings.set("save", "900 1").set("rdb-key-save-delay", "100000");
+        let mut server = settings.start();
+        server.client().run("DEBUG POPULATE 100");
+        let temporary = server.dir().join(format!("temp-{}.rdb", server.pid()));
+        signal(server.pid(), "INT");
+        wait_until("the snapshot is being written", || temporary.exists());
+        signal(server.pid(), "INT");
+        assert_eq!(server.wait(), Some(1));
+        assert!(!temporary.exists() && !server.dir().join("dump.rdb").exists());
+        assert!(server.log().contains("You insist... exiting now."), "{}", server.log());
+    }
+}
+
+#[test]
+fn a_signal_waits_while_the_clock_stands_still() {
+    for redis in [false, true] {
+        let settings = if redis { Settings::new().redis() } else { Settings::new() };
+        let mut server = settings.start();
+        let mut client = server.client();
+        assert_eq!(client.run("DEBUG PAUSE-CRON 1"), "+OK\r\n");
+        signal(server.pid(), "TERM");
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        assert_eq!(client.run("SHUTDOWN ABORT"), "+OK\r\n");
+        assert_eq!(client.run("SHUTDOWN ABORT"), "-ERR No shutdown in progress.\r\n");
+        assert_eq!(client.run("DEBUG PAUSE-CRON 0"), "+OK\r\n");
+        assert_eq!(client.run("PING"), "+PONG\r\n");
+        client.run("DEBUG PAUSE-CRON 1");
+        signal(server.pid(), "TERM");
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        assert!(server.is_running());
+        client.run("DEBUG PAUSE-CRON 0");
+        assert_eq!(server.wait(), Some(0));
+    }
+}
+
+#[test]
+fn a_snapshot_without_a_name_is_none() {
+    for redis in [false, true] {
+        let settings = if redis { Settings::new().redis() } else { Settings::new() };
+        let server = settings.set("dbfilename", "").start();
+        let mut client = server.client();
+        client.run("SET a b");
+        assert_eq!(client.run("SAVE"), "-ERR\r\n");
+        assert_eq!(client.run("GET a"), "$1\r\nb\r\n");
+        let left: Vec<_> = fs::read_dir(server.dir()).expect("a folder").flatten().collect();
+        let left: Vec<_> = left.iter().map(|entry| entry.file_name()).filter(|name| name != "log").collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn the_unix_socket_gets_its_group() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let socket = dir.path().join("s").display().to_string();
+    // Our own group is the one that we may surely give it.
+    let group = fs::metadata(dir.path()).expect("a folder").gid();
+    let groups = fs::read_to_string("/etc/group").expect("groups");
+    let named = groups.lines().find(|line| line.split(':').nth(2) == Some(&group.to_string()));
+    let name = named.and_then(|line| line.split(':').next()).expect("our group has a name");
+    let server = Settings::new().set("unixsocket", &socket).set("unixsocketgroup", name).start();
+    wait_until("the socket is its group's", || fs::metadata(&socket).is_ok_and(|s| s.gid() == group));
+    drop(server);
+    let output = ours()
+        .args(["--port", "0", "--unixsocket", &socket, "--unixsocketgroup", "no-such-group"])
+        .output()
+        .expect("it can be executed");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("there is no group 'no-such-group'"), "{output:?}");
+}
+
+#[test]
+fn user_data_stays_out_of_the_log_unless_wanted() {
+    for (hides, seen) in [("yes", false), ("no", true)] {
+        let server = Settings::new().set("loglevel", "debug").set("hide-user-data-from-log", hides).start();
+        let mut client = server.client();
+        client.run("CLIENT SETNAME somebody");
+        client.send_raw(b"*1\r\nsecret\r\n");
+        assert!(client.read().is_error("ERR Protocol error"));
+        let log = server.log();
+        assert!(log.contains("expected '$', got 's' from client: id="), "{log}");
+        assert_eq!(log.contains("somebody"), seen, "{log}");
+        assert_eq!(log.contains("secret"), seen, "{log}");
+    }
+}

@@ -1,13 +1,12 @@
 //! The CLIENT command.
 
-use super::registry::{Client, ClientClass, Extension, ReplyMode, Slot};
+use super::registry::{Client, ClientClass, Extension, Held, ReplyMode, Running, Slot};
 use crate::command::{
     Acl, Args, Arity, Command, CommandError, CommandResult, Daemon, Doc, Flags, Handler, Outcome, write_help,
 };
 use crate::context::Context;
 use crate::number::parse_i64;
 use crate::pubsub::Target;
-use crate::resp::Resp;
 
 /// Text of CLIENT HELP.
 pub const CLIENT_HELP: &[&str] = &[
@@ -244,19 +243,15 @@ fn setinfo<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult 
             this(cx).library.get_or_insert_default().1 = value.to_vec();
         }
         _ => {
-            let mut text = b"ERR Unrecognized option '".to_vec();
-            text.extend_from_slice(args.get(2));
-            text.push(b'\'');
-            return Err(CommandError::Raw(text));
+            return Err(CommandError::quoting("ERR Unrecognized option '", args.get(2), "'"));
         }
     }
     cx.reply().ok();
     Ok(Outcome::Done)
 }
 
-fn info<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    let now_ms = cx.now_ms();
-    let line = describe(cx, |_| true, true, now_ms);
+fn info<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let line = describe(cx, args, |_| true, true);
     cx.reply().verbatim(&line);
     Ok(Outcome::Done)
 }
@@ -264,23 +259,21 @@ fn info<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
 /// Lines of CLIENT LIST for the clients that `wanted` picks.
 fn describe<C: Context>(
     cx: &mut C,
+    args: &Args<'_>,
     wanted: impl Fn(&Client<C::Extension>) -> bool,
     only_this: bool,
-    now_ms: i64,
 ) -> Vec<u8> {
-    let slot = cx.slot();
-    // The running client's output is lent to the context: its version and size are read there.
-    let running = cx.reply().resp;
+    let (slot, now_ms) = (cx.slot(), cx.now_ms());
+    // The running client's buffers are lent to the context.
+    let held = Held { query: cx.query_buffer(), arguments: args.bytes() };
+    let reply = cx.reply();
+    let running = Running { resp: reply.resp, reply: (reply.len(), reply.capacity()), held };
     let mut out = Vec::new();
     let clients = cx.clients();
     let slots = if only_this { vec![slot] } else { clients.slots() };
     for each in slots {
         let Some(client) = clients.get(each).filter(|client| wanted(client)) else { continue };
-        let lent = (each == slot).then(|| crate::resp::Reply::new(running));
-        let mut line = client.describe(now_ms, lent.as_ref());
-        if each == slot && running == Resp::V3 {
-            line = line.replace(" resp=2 ", " resp=3 ");
-        }
+        let line = client.describe(now_ms, (each == slot).then_some(running));
         out.extend_from_slice(line.as_bytes());
         out.push(b'\n');
     }
@@ -293,26 +286,23 @@ fn class_named(name: &[u8]) -> Result<ClientClass, CommandError> {
         b"master" | b"primary" => Ok(ClientClass::Master),
         b"slave" | b"replica" => Ok(ClientClass::Replica),
         b"pubsub" => Ok(ClientClass::PubSub),
-        _ => {
-            Err(CommandError::Message(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name))))
-        }
+        _ => Err(CommandError::quoting("ERR Unknown client type '", name, "'")),
     }
 }
 
 fn list<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
-    let now_ms = cx.now_ms();
     let lines = if args.left() == 2 && args.take("TYPE") {
         let class = class_named(args.next())?;
-        describe(cx, |client| client.class() == class, false, now_ms)
+        describe(cx, args, |client| client.class() == class, false)
     } else if args.left() > 1 && args.take("ID") {
         let ids = args.rest().map(|word| parse_i64(word).ok_or(CommandError::Text("ERR Invalid client ID")));
         let ids = ids.collect::<Result<Vec<i64>, _>>()?;
-        describe(cx, |client| ids.contains(&client.id.cast_signed()), false, now_ms)
+        describe(cx, args, |client| ids.contains(&client.id.cast_signed()), false)
     } else if args.left() > 0 {
         return Err(CommandError::Syntax);
     } else {
-        describe(cx, |_| true, false, now_ms)
+        describe(cx, args, |_| true, false)
     };
     cx.reply().verbatim(&lines);
     Ok(Outcome::Done)
@@ -387,10 +377,7 @@ fn kill_filter<'b, C: Context>(cx: &C, args: &mut Args<'b>) -> Result<KillFilter
             }
             b"type" => filter.class = Some(class_named(value)?),
             b"user" if !cx.user_exists(value) => {
-                return Err(CommandError::Message(format!(
-                    "ERR No such user '{}'",
-                    String::from_utf8_lossy(value)
-                )));
+                return Err(CommandError::quoting("ERR No such user '", value, "'"));
             }
             b"user" => filter.user = Some(value),
             b"addr" => filter.address = Some(value),

@@ -5,5 +5,5 @@ mod registry;
 mod session;
 
 pub use commands::{CLIENT_HELP, client_subcommands};
-pub use registry::{Client, ClientClass, Clients, Extension, ReplyMode, Slot};
+pub use registry::{Client, ClientClass, Clients, Extension, Held, ReplyMode, Running, Slot};
 pub use session::{check_default_user, connection_commands};

@@ -42,6 +42,26 @@ pub enum ClientClass {
     Master,
 }
 
+/// What a command of a client holds on to while it runs or waits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// Bytes in the buffer of its requests, and free bytes behind them.
+    pub query: (usize, usize),
+    /// Bytes of its words.
+    pub arguments: usize,
+}
+
+/// The running client's figures, which are not the registry's while its command runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// The protocol version, which the command may just have changed.
+    pub resp: Resp,
+    /// Bytes of its reply so far, and bytes that are reserved for more.
+    pub reply: (usize, usize),
+    /// Its requests.
+    pub held: Held,
+}
+
 /// What a daemon keeps per client.
 pub trait Extension: Default {
     /// Commands queued by MULTI, or -1.
@@ -51,6 +71,10 @@ pub trait Extension: Default {
     /// Bytes held by queued commands.
     fn queued_bytes(&self) -> usize {
         0
+    }
+    /// What a command that waits holds on to.
+    fn held(&self) -> Held {
+        Held::default()
     }
     /// Keys watched.
     fn watched(&self) -> usize {
@@ -162,7 +186,7 @@ impl<X: Extension> Client<X> {
 
     /// Bytes that the client holds: itself, its buffers, unsent output and queued commands.
     pub fn memory(&self) -> usize {
-        let (queries, spare) = self.link.as_ref().map_or((0, 0), |link| link.query_buffer());
+        let (queries, spare) = self.query_buffer(self.ext.held());
         let subscriptions =
             self.channels.iter().chain(&self.patterns).map(|name| size_of::<Bytes>() + name.len());
         size_of::<Self>()
@@ -174,8 +198,31 @@ impl<X: Extension> Client<X> {
             + subscriptions.sum::<usize>()
     }
 
+    /// Bytes in the buffers of its requests, and free bytes behind them: those on the connection's side, and those that
+    /// a command holds. A connection that waits holds none, so that for most clients both are 0.
+    fn query_buffer(&self, held: Held) -> (usize, usize) {
+        let (used, free) = self.link.as_ref().map_or((0, 0), |link| link.query_buffer());
+        (used + held.query.0, free + held.query.1)
+    }
+
+    /// The line of CLIENT LIST for the log, where the name that the client gave itself may have no place.
+    pub fn describe_for_log(&self, now_ms: i64, hides_name: bool) -> String {
+        let line = self.describe(now_ms, None);
+        if !hides_name || self.name.is_empty() {
+            return line;
+        }
+        // A name has no spaces, so that it can be found.
+        let (before, after) = line.split_once(" name=").unwrap_or((&line, ""));
+        let (_, after) = after.split_once(' ').unwrap_or_default();
+        format!("{before} name=*redacted* {after}")
+    }
+
     /// The line of CLIENT LIST and CLIENT INFO, without line end.
-    pub fn describe(&self, now_ms: i64, running: Option<&Reply>) -> String {
+    ///
+    /// There is no reply buffer for life as in Redis: `rbs` and `rbp` are what is reserved for the reply and what it takes
+    /// now, `obl` is what was not handed to the connection, `omem` what the connection has not written, as one entry of
+    /// `oll`.
+    pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
         let mut flags = String::new();
         self.ext.flags(&mut flags);
         if self.subscriptions() > 0 {
@@ -196,17 +243,22 @@ impl<X: Extension> Client<X> {
         if flags.is_empty() {
             flags.push('N');
         }
-        let output = running.unwrap_or(&self.output);
-        let held = self.link.as_ref().map_or(0, |link| link.unsent());
-        let (queries, spare) = self.link.as_ref().map_or((0, 0), |link| link.query_buffer());
-        let memory = self.memory() + output.len() - self.output.len();
+        let own = (self.output.len(), self.output.capacity());
+        let (reply, reserved) = running.map_or(own, |running| running.reply);
+        let held = running.map_or_else(|| self.ext.held(), |running| running.held);
+        let resp = running.map_or(self.resp(), |running| running.resp);
+        let (queries, spare) = self.query_buffer(held);
+        let unsent = self.link.as_ref().map_or(0, |link| link.unsent());
+        // The figures of the running command are nowhere else, so nothing is counted twice.
+        let lent = running.map_or(0, |_| held.query.0 + held.query.1 + reserved.max(reply));
+        let memory = self.memory() + lent;
         let (lib, version) =
             self.library.as_deref().map_or((&b""[..], &b""[..]), |(lib, version)| (lib, version));
         let mut line = String::new();
         let _ = write!(
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} watch={} \
-             qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
+             qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
              cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
             self.address(),
@@ -223,16 +275,17 @@ impl<X: Extension> Client<X> {
             self.ext.watched(),
             queries,
             spare,
+            held.arguments,
             self.ext.queued_bytes(),
-            output.len(),
-            output.len(),
-            output.len(),
-            usize::from(held > 0),
-            held,
+            reserved,
+            reply,
+            reply,
+            usize::from(unsent > 0),
+            unsent,
             memory,
-            if held > 0 { "rw" } else { "r" },
+            if unsent > 0 { "rw" } else { "r" },
             self.last_command.unwrap_or("NULL"),
-            if self.resp() == Resp::V3 { 3 } else { 2 },
+            if resp == Resp::V3 { 3 } else { 2 },
             String::from_utf8_lossy(lib),
             String::from_utf8_lossy(version),
         );

@@ -207,8 +207,7 @@ fn hello<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             name = Some(args.next());
             valid_name(name.unwrap_or_default(), "Client names")?;
         } else {
-            let option = String::from_utf8_lossy(args.next()).into_owned();
-            return Err(CommandError::Message(format!("ERR Syntax error in HELLO option '{option}'")));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", args.next(), "'"));
         }
     }
     let (mode, role) = cx.identity();

@@ -49,6 +49,11 @@ impl<'b> Args<'b> {
         }
     }
 
+    /// Bytes of all words together.
+    pub fn bytes(&self) -> usize {
+        self.all().map(<[u8]>::len).sum()
+    }
+
     /// Words not yet taken.
     pub fn left(&self) -> usize {
         self.count() - self.at

@@ -344,7 +344,7 @@ fn list<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
     let mut names: Vec<&str> = Vec::new();
     match args.left() {
-        0 => names.extend(table.top().map(|id| table.full_name(id))),
+        0 => names.extend(table.callable().map(|id| table.full_name(id))),
         3 if args.take("FILTERBY") => {
             let (kind, value) = (args.next().to_ascii_lowercase(), args.next());
             match kind.as_slice() {
@@ -355,11 +355,11 @@ fn list<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
                     let belongs = |id: &CommandId| {
                         category.is_some_and(|c| table.command(*id).categories().any(|has| has == c))
                     };
-                    names.extend(table.all().filter(belongs).map(|id| table.full_name(id)));
+                    names.extend(table.callable().filter(belongs).map(|id| table.full_name(id)));
                 }
                 b"pattern" => {
                     let fits = |id: &CommandId| glob_match(value, table.full_name(*id).as_bytes(), true);
-                    names.extend(table.all().filter(fits).map(|id| table.full_name(id)));
+                    names.extend(table.callable().filter(fits).map(|id| table.full_name(id)));
                 }
                 _ => return Err(CommandError::Syntax),
             }

@@ -46,6 +46,13 @@ impl CommandError {
         }
     }
 
+    /// A text, code included, that quotes a word of the request. As Redis's formatted errors do, the quote ends at a
+    /// zero byte and keeps all other bytes as they came.
+    #[cold]
+    pub fn quoting(before: &str, word: &[u8], after: &str) -> Self {
+        Self::Raw([before.as_bytes(), quoted(word), after.as_bytes()].concat())
+    }
+
     /// The code: the first word.
     pub fn code(&self) -> String {
         let wire = self.wire();
@@ -77,6 +84,11 @@ impl CommandError {
             Self::Arity(_) | Self::Message(_) | Self::Raw(_) => "",
         }
     }
+}
+
+/// The part of a word that an error text shows: see [`CommandError::quoting`].
+pub fn quoted(word: &[u8]) -> &[u8] {
+    memchr::memchr(0, word).map_or(word, |end| &word[..end])
 }
 
 impl fmt::Display for CommandError {

@@ -1,5 +1,6 @@
 //! All commands of a daemon, found by name.
 
+use super::error::quoted;
 use super::{Access, Args, Command, CommandError, Daemon, Find, Flags, KeyRef, Search};
 
 /// Index of a command or subcommand in the table; per-command statistics are kept by it.
@@ -17,6 +18,8 @@ struct Entry<D: Daemon> {
     command: &'static Command<D>,
     /// Lower-case name, `container|subcommand` for a subcommand.
     full_name: String,
+    /// What requests call it: its name unless it was renamed. Empty when it can't be called.
+    called: Box<[u8]>,
     /// Ids of the subcommands: a range of the entries.
     subcommands: std::ops::Range<u16>,
 }
@@ -26,6 +29,8 @@ pub struct Table<D: Daemon> {
     entries: Vec<Entry<D>>,
     /// Number of entries that are no subcommands; they come first.
     top: usize,
+    /// Those of them that can be called.
+    callable: Vec<CommandId>,
     /// Open-addressed: entry index + 1 by the hash of the name, 0 = free. A power of two, at most half full.
     slots: Vec<u16>,
 }
@@ -38,7 +43,12 @@ impl<D: Daemon> Table<D> {
     pub fn new(families: &[&'static [Command<D>]]) -> Self {
         let mut entries: Vec<Entry<D>> = Vec::new();
         for command in families.iter().flat_map(|family| family.iter()) {
-            entries.push(Entry { command, full_name: command.name.to_owned(), subcommands: 0..0 });
+            entries.push(Entry {
+                command,
+                full_name: command.name.to_owned(),
+                called: command.name.as_bytes().into(),
+                subcommands: 0..0,
+            });
         }
         let top = entries.len();
         for parent in 0..top {
@@ -47,17 +57,45 @@ impl<D: Daemon> Table<D> {
             entries[parent].subcommands = start..start + command.subcommands.len() as u16;
             for sub in command.subcommands {
                 let full_name = format!("{}|{}", command.name, sub.name);
-                entries.push(Entry { command: sub, full_name, subcommands: 0..0 });
+                entries.push(Entry {
+                    command: sub,
+                    full_name,
+                    called: sub.name.as_bytes().into(),
+                    subcommands: 0..0,
+                });
             }
         }
-        let mut table = Self { slots: vec![0; (top * 2).next_power_of_two()], entries, top };
-        for index in 0..top {
-            let name = table.entries[index].command.name;
-            assert!(table.find(name.as_bytes()).is_none(), "two commands are named {name}");
-            let slot = table.probe(name.as_bytes()).expect_err("the name is new");
-            table.slots[slot] = index as u16 + 1;
-        }
+        let mut table = Self { slots: Vec::new(), entries, top, callable: Vec::new() };
+        table.index();
         table
+    }
+
+    /// Has requests call a command by another name, or by none: `rename-command`. Statistics and documentation keep the
+    /// old name.
+    ///
+    /// # Panics
+    /// When there is no such command, or another has the new name: the configuration is checked before.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) {
+        let id = self.find(from).expect("a command is renamed that there is");
+        assert!(self.find(to).is_none() || self.find(to) == Some(id), "two commands have one name");
+        self.entries[id.index()].called = to.into();
+        self.index();
+    }
+
+    /// Makes the commands findable by what they are called.
+    fn index(&mut self) {
+        self.slots = vec![0; (self.top * 2).next_power_of_two()];
+        self.callable.clear();
+        for index in 0..self.top {
+            let called = self.entries[index].called.clone();
+            if called.is_empty() {
+                continue;
+            }
+            let name = String::from_utf8_lossy(&called);
+            let slot = self.probe(&called).expect_err(&format!("two commands are named {name}"));
+            self.slots[slot] = index as u16 + 1;
+            self.callable.push(CommandId(index as u16));
+        }
     }
 
     /// Number of commands and subcommands.
@@ -141,9 +179,14 @@ impl<D: Daemon> Table<D> {
         self.entries[id.index()].subcommands.clone().map(CommandId)
     }
 
-    /// All commands that are no subcommands.
-    pub fn top(&self) -> impl ExactSizeIterator<Item = CommandId> + use<D> {
-        (0..self.top as u16).map(CommandId)
+    /// All commands that can be called and are no subcommands.
+    pub fn top(&self) -> impl ExactSizeIterator<Item = CommandId> + '_ {
+        self.callable.iter().copied()
+    }
+
+    /// All commands that can be called, each with its subcommands behind it.
+    pub fn callable(&self) -> impl Iterator<Item = CommandId> + '_ {
+        self.top().flat_map(|id| std::iter::once(id).chain(self.subcommands(id)))
     }
 
     /// All commands and subcommands.
@@ -169,13 +212,7 @@ impl<D: Daemon> Table<D> {
         loop {
             match self.slots[slot] {
                 0 => return Err(slot),
-                found
-                    if self.entries[usize::from(found) - 1]
-                        .command
-                        .name
-                        .as_bytes()
-                        .eq_ignore_ascii_case(name) =>
-                {
+                found if self.entries[usize::from(found) - 1].called.eq_ignore_ascii_case(name) => {
                     return Ok(found - 1);
                 }
                 _ => slot = (slot + 1) & mask,
@@ -200,7 +237,7 @@ const QUOTED: usize = 128;
 #[cold]
 fn unknown_command(args: &Args<'_>) -> CommandError {
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend(args.get(0).iter().take(QUOTED));
+    text.extend(quoted(args.get(0)).iter().take(QUOTED));
     text.extend_from_slice(b"', with args beginning with: ");
     let start = text.len();
     for arg in args.rest() {
@@ -209,7 +246,7 @@ fn unknown_command(args: &Args<'_>) -> CommandError {
             break;
         }
         text.push(b'\'');
-        text.extend(arg.iter().take(QUOTED - used));
+        text.extend(quoted(arg).iter().take(QUOTED - used));
         text.extend_from_slice(b"' ");
     }
     CommandError::Raw(text)
@@ -218,7 +255,7 @@ fn unknown_command(args: &Args<'_>) -> CommandError {
 #[cold]
 fn unknown_subcommand(args: &Args<'_>) -> CommandError {
     let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend(args.get(1).iter().take(QUOTED));
+    text.extend(quoted(args.get(1)).iter().take(QUOTED));
     text.extend_from_slice(b"'. Try ");
     text.extend(args.get(0).to_ascii_uppercase());
     text.extend_from_slice(b" HELP.");

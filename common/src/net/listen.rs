@@ -1,4 +1,7 @@
 //! Listeners and accepted sockets.
+//!
+//! A [`Listener`] is shared by the task that accepts from it and by whoever may close it: CONFIG SET must be able to give
+//! an address up and have it again within one turn. The task looks into it each time it is woken.
 
 use super::NetEvent;
 use super::link::Peer;
@@ -12,9 +15,11 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -52,15 +57,35 @@ impl Accepting {
     }
 }
 
+/// A listening socket, until it is closed.
+#[derive(Clone)]
+pub struct Listener(Arc<Mutex<Option<Listening>>>);
+
 /// A listening socket.
-pub enum Listener {
+pub enum Listening {
     /// Plain TCP.
     Tcp(TcpListener),
     /// TCP with TLS.
     Tls(TcpListener),
     /// A Unix socket at this path.
     Unix(UnixListener, PathBuf),
+    /// Anything else that connections come from: a simulated network.
+    Other(Box<dyn Accept>),
 }
+
+/// A source of connections of whatever kind.
+pub trait Accept: Send {
+    /// The next connection, and what it says about its peer.
+    ///
+    /// # Errors
+    /// When none can be had for now.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Stream>, Peer)>>;
+}
+
+/// Bytes in both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// An accepted socket, registered with the runtime of this thread unless detached.
 pub enum Socket {
@@ -70,6 +95,8 @@ pub enum Socket {
     Unix(UnixStream),
     /// TLS whose handshake is done.
     Tls(Box<TlsStream<Movable>>),
+    /// Any other stream; it belongs to no runtime.
+    Other(Box<dyn Stream>),
     /// Between two threads.
     Detached(Detached),
 }
@@ -82,6 +109,8 @@ pub enum Detached {
     Unix(std::os::unix::net::UnixStream),
     /// TLS: the session, with its stream taken out.
     Tls(Box<TlsStream<Movable>>, std::net::TcpStream),
+    /// Any other stream.
+    Other(Box<dyn Stream>),
 }
 
 impl Socket {
@@ -94,6 +123,7 @@ impl Socket {
                 let socket = stream.get_mut().0.detach()?;
                 Detached::Tls(stream, socket)
             }
+            Self::Other(stream) => Detached::Other(stream),
             Self::Detached(detached) => detached,
         }))
     }
@@ -108,6 +138,7 @@ impl Socket {
                 stream.get_mut().0.attach(TcpStream::from_std(socket)?);
                 Self::Tls(stream)
             }
+            Detached::Other(stream) => Self::Other(stream),
         })
     }
 }
@@ -217,14 +248,21 @@ fn resolve(name: &str) -> io::Result<std::net::IpAddr> {
     found.next().map(|address| address.ip()).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
-/// Listens on a Unix socket, replacing a stale file.
+/// Listens on a Unix socket, replacing a stale file, and gives it permissions and a group.
 ///
 /// # Errors
-/// When the socket can't be made or its permissions not set.
-pub fn bind_unix(path: &Path, permissions: Option<u32>) -> Result<UnixListener, BindError> {
+/// When the socket can't be made, or its permissions or its group not set.
+pub fn bind_unix(
+    path: &Path,
+    permissions: Option<u32>,
+    group: Option<u32>,
+) -> Result<UnixListener, BindError> {
     let fail = |source| BindError { address: path.display().to_string(), port: 0, source };
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path).map_err(fail)?;
+    if let Some(group) = group {
+        std::os::unix::fs::chown(path, None, Some(group)).map_err(fail)?;
+    }
     if let Some(mode) = permissions {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(fail)?;
@@ -233,6 +271,21 @@ pub fn bind_unix(path: &Path, permissions: Option<u32>) -> Result<UnixListener, 
 }
 
 impl Listener {
+    /// A listener that can be shared.
+    pub fn new(listening: Listening) -> Self {
+        Self(Arc::new(Mutex::new(Some(listening))))
+    }
+
+    /// Closes the socket: its address is free when this returns. Its task accepts nothing more.
+    pub fn close(&self) {
+        *self.0.lock().expect("nothing panics with a listener locked") = None;
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.lock().expect("nothing panics with a listener locked").is_none()
+    }
+
     /// Accepts until the task is dropped, with a `pause` when that fails. Must run on the hub's thread.
     pub async fn serve(
         self,
@@ -250,15 +303,20 @@ impl Listener {
                 pause.ring().await;
             }
             in_a_row += 1;
-            let most = match self {
-                Self::Tls(_) => &accepting.tls_per_cycle,
-                _ => &accepting.per_cycle,
-            };
-            if in_a_row >= most.load(Ordering::Relaxed) {
+            if in_a_row >= self.most_in_a_row(&accepting) {
                 in_a_row = 0;
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    fn most_in_a_row(&self, accepting: &Accepting) -> u32 {
+        let listening = self.0.lock().expect("nothing panics with a listener locked");
+        let most = match &*listening {
+            Some(Listening::Tls(_)) => &accepting.tls_per_cycle,
+            _ => &accepting.per_cycle,
+        };
+        most.load(Ordering::Relaxed)
     }
 
     async fn accept(
@@ -267,16 +325,64 @@ impl Listener {
         accepting: &Accepting,
         handshakes: Option<&Handshakes>,
     ) -> io::Result<()> {
+        let accepted = std::future::poll_fn(|cx| {
+            match &mut *self.0.lock().expect("nothing panics with a listener locked") {
+                Some(listening) => listening.poll_accept(cx),
+                None => Poll::Pending, // for ever
+            }
+        });
+        accepted.await?.welcome(hub, accepting, handshakes)
+    }
+}
+
+/// A connection that was just accepted.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Tls(TcpStream, SocketAddr),
+    /// With the listener's path.
+    Unix(UnixStream, PathBuf),
+    Other(Box<dyn Stream>, Peer),
+}
+
+impl Listening {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        Poll::Ready(Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                Accepted::Tcp(stream, peer)
+            }
+            Self::Tls(listener) => {
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                Accepted::Tls(stream, peer)
+            }
+            Self::Unix(listener, path) => {
+                let (stream, _) = ready!(listener.poll_accept(cx))?;
+                Accepted::Unix(stream, path.clone())
+            }
+            Self::Other(source) => {
+                let (stream, peer) = ready!(source.poll_accept(cx))?;
+                Accepted::Other(stream, peer)
+            }
+        }))
+    }
+}
+
+impl Accepted {
+    /// Brings it to where it is served.
+    fn welcome(
+        self,
+        hub: &Rc<Hub>,
+        accepting: &Accepting,
+        handshakes: Option<&Handshakes>,
+    ) -> io::Result<()> {
         let keepalive = accepting.keepalive();
         match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
+            Self::Tcp(stream, peer) => {
                 let peer = tcp_peer(&stream, peer)?;
                 tune(&stream, keepalive)?;
                 hub.adopt(Socket::Tcp(stream), peer)
             }
-            Self::Tls(listener) => {
-                let (stream, peer) = listener.accept().await?;
+            Self::Tls(stream, peer) => {
                 let handshakes = handshakes.expect("a TLS listener has a handshake thread");
                 // A handshake that nobody goes on with holds a file descriptor for a minute: they count as clients.
                 let taken = hub.open() + handshakes.under_way();
@@ -288,8 +394,8 @@ impl Listener {
                 tune(&stream, keepalive)?;
                 handshakes.begin(stream, peer)
             }
-            Self::Unix(listener, path) => {
-                let (stream, _) = listener.accept().await?;
+            Self::Other(stream, peer) => hub.adopt(Socket::Other(stream), peer),
+            Self::Unix(stream, path) => {
                 let name: Box<str> = format!("{}:0", path.display()).into();
                 let fd = stream.as_raw_fd();
                 let peer = Peer { address: name.clone(), local: name, fd, unix: true, loopback: true };
@@ -318,4 +424,99 @@ fn tune(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
         socket2::SockRef::from(stream).set_tcp_keepalive(&options)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::Slot;
+    use crate::net::{Close, Mailbox, NetEvent, NetLimits, Session};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::runtime::{Builder, LocalOptions};
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    /// A network that consists of pipes.
+    struct Pipes(UnboundedReceiver<DuplexStream>);
+
+    impl Accept for Pipes {
+        fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Stream>, Peer)>> {
+            let stream = ready!(self.0.poll_recv(cx)).ok_or(io::ErrorKind::NotConnected)?;
+            let peer =
+                Peer { address: "pipe".into(), local: "pipe".into(), fd: -1, unix: false, loopback: true };
+            Poll::Ready(Ok((Box::new(stream), peer)))
+        }
+    }
+
+    async fn next(mailbox: &Mailbox<NetEvent>) -> NetEvent {
+        let mut events = Vec::new();
+        std::future::poll_fn(|cx| mailbox.poll_drain(cx, &mut events)).await;
+        assert_eq!(events.len(), 1, "{events:?}");
+        events.remove(0)
+    }
+
+    /// Accepts a pipe and answers one request on it, with connections on this thread or on another.
+    async fn converse(hub: Hub, mailbox: Mailbox<NetEvent>) {
+        let homes = hub.homes();
+        let (connect, pipes) = unbounded_channel();
+        let listener = Listener::new(Listening::Other(Box::new(Pipes(pipes))));
+        let accepting = Arc::new(Accepting::new(0, 10, 10, 10));
+        let pause = Alarm::new().expect("timers");
+        tokio::task::spawn_local(listener.serve(Rc::new(hub), accepting, None, pause));
+        let (mut client, server) = tokio::io::duplex(5);
+        connect.send(server).expect("the listener lives");
+        let NetEvent::Opened(link) = next(&mailbox).await else { panic!("it opens") };
+        assert_eq!(link.peer(), "pipe");
+        let session = Session { slot: Slot(3), id: 4, authenticated: true };
+        link.deliver(Vec::new(), Vec::new(), None, Some(session), Close::No);
+        homes.iter().for_each(|home| home.kick());
+        let (_, event) =
+            tokio::join!(client.write_all(b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n"), next(&mailbox));
+        let NetEvent::Batch(mut batch) = event else { panic!("a request comes: {event:?}") };
+        assert_eq!((batch.slot, batch.id, batch.requests.len()), (3, 4, 1));
+        let reply = b"$5\r\nhello\r\n".to_vec();
+        batch.finish();
+        link.deliver(Vec::new(), reply.clone(), Some(batch), None, Close::No);
+        homes.iter().for_each(|home| home.kick());
+        let mut read = vec![0; reply.len()];
+        client.read_exact(&mut read).await.expect("the reply comes");
+        assert_eq!(read, reply);
+        drop(client);
+        assert!(matches!(next(&mailbox).await, NetEvent::Closed { id: 4, .. }));
+    }
+
+    #[test]
+    fn connections_need_no_sockets() {
+        for threads in [0, 1] {
+            let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
+            runtime.expect("a runtime").block_on(async {
+                let mailbox: Mailbox<NetEvent> = Mailbox::default();
+                let limits = Arc::new(NetLimits::new(1 << 20, 1 << 20));
+                let hub = match threads {
+                    0 => Hub::local(mailbox.clone(), limits),
+                    threads => Hub::threads(threads, mailbox.clone(), &limits).expect("threads"),
+                };
+                // A mailbox has one owner, which is a task of its own.
+                tokio::task::spawn_local(converse(hub, mailbox)).await.expect("it comes to its end");
+            });
+        }
+    }
+
+    #[test]
+    fn a_closed_listener_gives_its_address_up_at_once() {
+        let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default());
+        runtime.expect("a runtime").block_on(async {
+            let options = BindOptions { backlog: 5, mark: 0 };
+            let first = bind_tcp(&["127.0.0.1".to_owned()], 0, options).expect("an address").remove(0);
+            let port = first.local_addr().expect("it is bound").port();
+            let listener = Listener::new(Listening::Tcp(first));
+            let hub = Rc::new(Hub::local(Mailbox::default(), Arc::new(NetLimits::new(1, 1))));
+            let accepting = Arc::new(Accepting::new(0, 10, 10, 10));
+            let task = listener.clone().serve(hub, accepting, None, Alarm::new().expect("timers"));
+            tokio::task::spawn_local(task);
+            tokio::task::yield_now().await;
+            assert!(bind_tcp(&["127.0.0.1".to_owned()], port, options).is_err());
+            listener.close();
+            assert!(bind_tcp(&["127.0.0.1".to_owned()], port, options).is_ok());
+        });
+    }
 }

@@ -15,7 +15,9 @@ mod traffic;
 
 pub use connection::Connection;
 pub use link::{Close, Home, Link, Peer, Session};
-pub use listen::{Accepting, BindError, BindOptions, Listener, Socket, bind_tcp, bind_unix};
+pub use listen::{
+    Accept, Accepting, BindError, BindOptions, Listener, Listening, Socket, Stream, bind_tcp, bind_unix,
+};
 pub use mailbox::Mailbox;
 pub use threads::{Hub, Local, NetLimits};
 pub use tls::{Handshakes, Tls, TlsError, TlsFiles};
@@ -60,6 +62,11 @@ pub struct Hint {
 }
 
 impl Batch {
+    /// Bytes in the buffer, and free bytes behind them.
+    pub fn buffered(&self) -> (usize, usize) {
+        (self.buf.len(), self.buf.capacity() - self.buf.len())
+    }
+
     /// Empties it for the way back; allocations stay, but for outsized ones.
     pub fn finish(&mut self) {
         self.requests.clear();

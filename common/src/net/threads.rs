@@ -175,6 +175,7 @@ fn spawn_beside_actor(socket: Socket, link: Arc<Link>, local: Rc<Local>) {
             tokio::task::spawn_local(Connection::new(stream, link, local));
         }
         Socket::Tls(stream) => drop(tokio::task::spawn_local(Connection::new(stream, link, local))),
+        Socket::Other(stream) => drop(tokio::task::spawn_local(Connection::new(stream, link, local))),
         Socket::Detached(_) => unreachable!("a socket is attached before it is spawned"),
     }
 }
@@ -184,6 +185,7 @@ fn spawn(socket: Socket, link: Arc<Link>, local: Rc<Local>, load: Arc<AtomicUsiz
         Socket::Tcp(stream) => spawn_counted(Connection::new(stream, link, local), load),
         Socket::Unix(stream) => spawn_counted(Connection::new(stream, link, local), load),
         Socket::Tls(stream) => spawn_counted(Connection::new(stream, link, local), load),
+        Socket::Other(stream) => spawn_counted(Connection::new(stream, link, local), load),
         Socket::Detached(_) => unreachable!("a socket is attached before it is spawned"),
     }
 }

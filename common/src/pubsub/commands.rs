@@ -296,10 +296,8 @@ fn help<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
 
 /// The reply for a subcommand with words that do not fit it.
 pub(crate) fn wrong_subcommand(args: &Args<'_>) -> CommandError {
-    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
-    text.extend(args.get(1).iter().take(128));
-    text.extend_from_slice(b"'. Try ");
-    text.extend(args.get(0).to_ascii_uppercase());
-    text.extend_from_slice(b" HELP.");
-    CommandError::Raw(text)
+    let name = args.get(1);
+    let behind = format!("'. Try {} HELP.", String::from_utf8_lossy(args.get(0)).to_ascii_uppercase());
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    CommandError::quoting(before, &name[..name.len().min(128)], &behind)
 }

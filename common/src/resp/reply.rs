@@ -67,6 +67,11 @@ impl Reply {
         self.sealed + self.tail.len()
     }
 
+    /// Bytes that the growing vector has room for.
+    pub fn capacity(&self) -> usize {
+        self.tail.capacity()
+    }
+
     /// True when nothing was written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

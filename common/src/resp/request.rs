@@ -10,7 +10,8 @@
 //! session: a size that only an authenticated client may send makes it stop with [`Status::NeedsAuth`], and a
 //! protocol error is handed over as data, to be answered in its turn.
 //!
-//! Leniencies are Redis's: the two bytes after a bulk and the byte after `\r` are skipped unseen.
+//! Leniencies are Redis's: the two bytes after a bulk and the byte after `\r` are skipped unseen. So is its oddity that a
+//! zero byte hides the end of its line: the request never ends, until the line is too long.
 
 use crate::number::parse_i64;
 use std::fmt;
@@ -198,14 +199,16 @@ impl Parser {
     /// Finds the `\r` of the line at `pos` whose next byte has arrived too.
     fn line(&mut self, buf: &[u8], too_big: ProtocolError) -> Result<usize, Status> {
         let from = self.pos + self.searched;
-        match memchr::memchr(b'\r', &buf[from..]) {
-            Some(at) if from + at + 1 < buf.len() => {
+        let found = memchr::memchr2(b'\r', 0, &buf[from..]).map(|at| from + at);
+        let end = found.filter(|at| buf[*at] == b'\r');
+        match end {
+            Some(at) if at + 1 < buf.len() => {
                 self.searched = 0;
-                Ok(from + at)
+                Ok(at)
             }
-            found => {
-                self.searched = found.map_or(buf.len(), |at| from + at) - self.pos;
-                if found.is_none() && self.searched > MAX_LINE {
+            _ => {
+                self.searched = found.unwrap_or(buf.len()) - self.pos;
+                if end.is_none() && buf.len() - self.pos > MAX_LINE {
                     return Err(Status::Broken(too_big));
                 }
                 Err(Status::NeedsBytes)
@@ -288,14 +291,14 @@ impl Parser {
 
     fn inline(&mut self, buf: &mut [u8], out: &mut Requests) -> Result<(), Status> {
         let from = self.pos + self.searched;
-        let Some(at) = memchr::memchr(b'\n', &buf[from..]) else {
-            self.searched = buf.len() - self.pos;
-            if self.searched > MAX_LINE {
+        let found = memchr::memchr2(b'\n', 0, &buf[from..]).map(|at| from + at);
+        let Some(newline) = found.filter(|at| buf[*at] == b'\n') else {
+            self.searched = found.unwrap_or(buf.len()) - self.pos;
+            if buf.len() - self.pos > MAX_LINE {
                 return Err(Status::Broken(ProtocolError::InlineTooBig));
             }
             return Err(Status::NeedsBytes);
         };
-        let newline = from + at;
         let mut end = newline;
         if end > self.pos && buf[end - 1] == b'\r' {
             end -= 1;
@@ -338,21 +341,20 @@ fn split_inline(buf: &mut [u8], mut pos: usize, end: usize, out: &mut Vec<(u32, 
         while pos < end && is_space(buf[pos]) {
             pos += 1;
         }
-        // Redis works on C strings: a NUL ends the line.
-        if pos >= end || buf[pos] == 0 {
+        if pos >= end {
             return true;
         }
         let start = pos;
         let mut write = pos;
         loop {
             match buf.get(pos..end).and_then(|rest| rest.first().copied()) {
-                None | Some(b' ' | b'\n' | b'\r' | b'\t' | 0) => break,
+                None | Some(b' ' | b'\n' | b'\r' | b'\t') => break,
                 Some(quote @ (b'"' | b'\'')) => {
                     let Some((next, written)) = unquote(buf, pos + 1, end, write, quote) else {
                         return false;
                     };
                     (pos, write) = (next, written);
-                    if pos < end && !is_space(buf[pos]) && buf[pos] != 0 {
+                    if pos < end && !is_space(buf[pos]) {
                         return false;
                     }
                     break;
@@ -378,9 +380,6 @@ fn unquote(
 ) -> Option<(usize, usize)> {
     loop {
         let byte = if pos < end { buf[pos] } else { return None };
-        if byte == 0 {
-            return None;
-        }
         let (value, used) = match byte {
             b'\\' if quote == b'"' && pos + 1 < end => escape(&buf[pos..end]),
             b'\\' if quote == b'\'' && pos + 1 < end && buf[pos + 1] == b'\'' => (b'\'', 2),
@@ -488,7 +487,7 @@ mod tests {
         check(b"PING\r\n\r\n\n  SET  a\tb \n", &[&["PING"], &["SET", "a", "b"]]);
         check(b"SET \"a b\" 'c\\'d'\r\n", &[&["SET", "a b", "c'd"]]);
         check(b"x \"\\x41\\n\\\"\\q\\xZZ\" ''\n", &[&["x", "A\n\"qxZZ", ""]]);
-        check(b"a\0b c\nPING\n", &[&["a"], &["PING"]]);
+        check(b"\"\\x00\" c\n", &[&["\0", "c"]]);
         check(b"ab\"cd\" e\n", &[&["abcd", "e"]]);
     }
 
@@ -504,6 +503,11 @@ mod tests {
         broken(b"set \"abc\r\n", "unbalanced quotes in request");
         broken(b"set \"abc\"d\r\n", "unbalanced quotes in request");
         broken(&vec![b'a'; MAX_LINE + 1], "too big inline request");
+        // A zero byte hides the line's end.
+        for line in ["PING a\0b\r\nPING\r\n", "\0\n", "*\0\r\n", "*1\r\n$4\0\r\nPING\r\n"] {
+            check(line.as_bytes(), &[]);
+        }
+        broken(&[b"PING\0".as_slice(), &b"PING\n".repeat(MAX_LINE / 5)].concat(), "too big inline request");
         broken(&[b"*".as_slice(), &vec![b'1'; MAX_LINE + 1]].concat(), "too big mbulk count string");
         broken(&[b"*1\r\n$".as_slice(), &vec![b'1'; MAX_LINE + 1]].concat(), "too big bulk count string");
     }

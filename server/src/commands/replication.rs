@@ -99,9 +99,8 @@ fn replconf(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             }
             b"getack" => return Ok(Outcome::Done),
             _ => {
-                let mut text = b"ERR Unrecognized REPLCONF option: ".to_vec();
-                text.extend_from_slice(args.get(args.count() - args.left() - 2));
-                return Err(CommandError::Raw(text));
+                let option = args.get(args.count() - args.left() - 2);
+                return Err(CommandError::quoting("ERR Unrecognized REPLCONF option: ", option, ""));
             }
         }
     }
@@ -119,7 +118,7 @@ fn filter(cx: &mut Cx<'_>, value: &[u8]) -> Result<(), CommandError> {
     let mut names = value.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty());
     match names.find(|name| !name.eq_ignore_ascii_case(b"functions")) {
         None => Ok(()),
-        Some(name) => Err(CommandError::Raw([b"ERR Unsupported rdb-filter-only option: ", name].concat())),
+        Some(name) => Err(CommandError::quoting("ERR Unsupported rdb-filter-only option: ", name, "")),
     }
 }
 

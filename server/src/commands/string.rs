@@ -244,7 +244,7 @@ fn append(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     };
     check_length(cx, (value.len() + tail.len()) as u64)?;
     value.extend_from_slice(tail);
-    let new = if existed { NewValue::Bytes(&value) } else { NewValue::from_bytes(&value) };
+    let new = if existed { NewValue::Raw(&value) } else { NewValue::from_bytes(&value) };
     cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, new, Expire::Keep);
     if !existed {
         cx.server.notify_new(cx.db, key.bytes);
@@ -270,7 +270,7 @@ fn setrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         value.resize(end, 0);
     }
     value[offset..end].copy_from_slice(part);
-    cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, NewValue::Bytes(&value), Expire::Keep);
+    cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, NewValue::Raw(&value), Expire::Keep);
     if !existed {
         cx.server.notify_new(cx.db, key.bytes);
     }

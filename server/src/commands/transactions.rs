@@ -6,9 +6,11 @@ use crate::dispatch::call_nested;
 use crate::replication::Propagate;
 use crate::server::Ochre;
 use crate::watch;
+use common::clients::ReplyMode;
 use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome,
 };
+use common::resp::Mark;
 
 const FLAGS: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::UNQUEUED);
 const ACL: &[Acl] = &[Acl::Transaction];
@@ -117,6 +119,14 @@ fn unwatch(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
+/// CLIENT REPLY may be one of the commands, so that silence begins or ends in the midst of the reply, as in Redis.
+fn keep_silent(cx: &mut Cx<'_>, mark: Mark) {
+    let mode = cx.server.clients.get(cx.slot).map(|client| client.reply_mode);
+    if matches!(mode, Some(ReplyMode::Off | ReplyMode::Skip)) {
+        cx.reply.truncate(mark);
+    }
+}
+
 fn exec(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     let Some(multi) = cx.session().multi.take() else { return Err("ERR EXEC without MULTI".into()) };
     let broken = watch::is_broken(cx.server, cx.slot);
@@ -128,15 +138,23 @@ fn exec(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         cx.reply.null_array();
         return Ok(Outcome::Done);
     }
+    let mark = cx.reply.mark();
     cx.reply.array(multi.commands.len());
+    keep_silent(cx, mark);
+    let bounded = |figure: usize| u32::try_from(figure).unwrap_or(u32::MAX);
+    cx.session().executing = Some((bounded(multi.commands.len()), bounded(multi.bytes)));
     let caller = std::mem::replace(&mut cx.caller, Caller::Exec);
     cx.server.time.freeze();
     for queued in &multi.commands {
         let command = cx.server.table.command(queued.id);
+        let mark = cx.reply.mark();
         call_nested(cx, queued.id, command, &Args::of(&queued.words));
+        keep_silent(cx, mark);
     }
     cx.server.time.thaw();
     cx.caller = caller;
+    cx.session().executing = None;
+    cx.silent_from = Some(cx.reply.mark());
     cx.propagate = Propagate::Nothing; // its commands spoke for themselves
     Ok(Outcome::Done)
 }

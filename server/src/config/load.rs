@@ -57,14 +57,20 @@ impl Provider for Layer {
 
 /// Loads everything; touches the file system and standard input, but neither the process's directory nor its log.
 ///
-/// `env` is the process's environment; `stdin` is read only if the command line says so.
+/// `env` is the process's environment; `stdin` is read only if the command line says so; `commands` tells whether there is
+/// a command of a name.
 pub fn load(
     run: &Run,
+    commands: &dyn Fn(&[u8]) -> bool,
     env: impl IntoIterator<Item = (String, String)>,
     stdin: &mut dyn Read,
 ) -> Result<Startup, FatalError> {
     let here = std::env::current_dir().map_err(|error| whole(os_message(&error)))?;
-    let mut layers = Layers { figment: Figment::from(defaults()), base: here.clone() };
+    let mut layers = Layers {
+        figment: Figment::from(defaults()),
+        names: Names { commands, renamed: Vec::new() },
+        base: here.clone(),
+    };
 
     let mut lines_before = 0;
     match &run.file {
@@ -105,13 +111,43 @@ fn defaults() -> Layer {
     Layer { name: "defaults".to_owned(), values }
 }
 
-struct Layers {
+/// What the commands are called, as `rename-command` lines change it.
+struct Names<'c> {
+    commands: &'c dyn Fn(&[u8]) -> bool,
+    renamed: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Names<'_> {
+    fn is_taken(&self, name: &[u8]) -> bool {
+        // The last line that mentions a name decides.
+        let mentioned = self.renamed.iter().rev().find_map(|(from, to)| {
+            let is = |other: &[u8]| other.eq_ignore_ascii_case(name);
+            if is(to) { Some(true) } else { is(from).then_some(false) }
+        });
+        mentioned.unwrap_or_else(|| (self.commands)(name))
+    }
+
+    fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), String> {
+        if from.is_empty() || !self.is_taken(from) {
+            return Err("No such command in rename-command".to_owned());
+        }
+        // The old name is free by now.
+        if !to.is_empty() && !to.eq_ignore_ascii_case(from) && self.is_taken(to) {
+            return Err("Target command name already exists".to_owned());
+        }
+        self.renamed.push((from.to_vec(), to.to_vec()));
+        Ok(())
+    }
+}
+
+struct Layers<'c> {
     figment: Figment,
+    names: Names<'c>,
     /// The directory that relative paths start from, as `dir` has moved it so far.
     base: PathBuf,
 }
 
-impl Layers {
+impl Layers<'_> {
     fn read_file(&self, file: &std::path::Path) -> Result<Vec<u8>, FatalError> {
         use std::os::unix::ffi::OsStrExt;
         Source::new(self.base.clone(), &is_sensitive, &mut |_| Ok(())).load(file.as_os_str().as_bytes())
@@ -120,7 +156,11 @@ impl Layers {
     /// Adds a text in redis.conf syntax.
     fn add(&mut self, name: &str, text: &[u8], first_line: usize) -> Result<(), FatalError> {
         let mut values = Dict::new();
-        let mut sink = |line: &Line| read_directive(&mut values, line);
+        let names = &mut self.names;
+        let mut sink = |line: &Line| match line.args.as_slice() {
+            [name, from, to] if name == b"rename-command" => names.rename(from, to),
+            _ => read_directive(&mut values, line),
+        };
         let mut source = Source::new(self.base.clone(), &is_sensitive, &mut sink);
         source.read_text(text, first_line)?;
         self.base = source.into_base();
@@ -176,6 +216,7 @@ impl Layers {
             let (directive, _) = table::find(name.as_bytes()).expect("layers hold known directives only");
             install(&mut config, directive, value).map_err(|reason| whole(format!("'{name}': {reason}")))?;
         }
+        config.renamed_commands = self.names.renamed;
         config.dir = self.base.into_os_string().into_vec().into();
         Ok(config)
     }
@@ -258,9 +299,6 @@ fn read_other(name: &[u8], args: &[Vec<u8>]) -> Result<(), String> {
         (_, 1) if table::FORGOTTEN.iter().any(|known| known.as_bytes() == name) => return Ok(()),
         (b"sentinel", 0) => return Ok(()),
         (b"sentinel", _) => "sentinel directive while not in sentinel mode",
-        (b"rename-command", 2) => {
-            "rename-command is not supported yet, and ignoring it would open the server"
-        }
         (b"user", 1..) => {
             "access control lists are not supported yet, and ignoring users would open the server"
         }
@@ -370,7 +408,8 @@ mod tests {
     ) -> Result<Startup, String> {
         let run = Run { file, stdin: !stdin.is_empty(), options: options.as_bytes().to_vec() };
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        load(&run, env, &mut stdin.as_bytes()).map_err(|error| error.to_string())
+        load(&run, &|name| name == b"flushall" || name == b"get", env, &mut stdin.as_bytes())
+            .map_err(|error| error.to_string())
     }
 
     fn shown(config: &Config, name: &str) -> String {
@@ -475,9 +514,7 @@ mod tests {
 
     #[test]
     fn what_would_open_a_door_is_refused() {
-        for line in
-            ["appendonly yes", "user x on", "aclfile /x", "rename-command FLUSHALL x", "cluster-enabled yes"]
-        {
+        for line in ["appendonly yes", "user x on", "aclfile /x", "cluster-enabled yes"] {
             assert!(start(None, line, &[], "").is_err(), "{line}");
         }
         for line in ["appendonly no", "aclfile \"\"", "lua-replicate-commands yes", "replicaof no one"] {

@@ -28,6 +28,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use common::command::CommandError;
 use common::glob::glob_match;
 
 pub use command_line::{Invocation, Run, parse};
@@ -302,6 +303,10 @@ pub struct Config {
     pub io_threads: u16,
     pub unix_socket: Text,
     pub unix_socket_perm: u32,
+    /// `rename-command`: from, to; to nothing means that the command can't be called.
+    pub renamed_commands: Vec<(Vec<u8>, Vec<u8>)>,
+    /// `unixsocketgroup`.
+    pub unix_socket_group: Text,
     /// 0 means none.
     pub socket_mark_id: u32,
     pub accepts_per_cycle: u32,
@@ -341,6 +346,8 @@ pub struct Config {
     pub log_format: LogFormat,
     pub log_times: LogTimes,
     pub syslog_enabled: bool,
+    /// `hide-user-data-from-log`.
+    pub hide_user_data: bool,
     pub syslog_ident: Text,
     /// As the system's logger numbers it.
     pub syslog_facility: u8,
@@ -496,6 +503,8 @@ impl Config {
             io_threads: 0,
             unix_socket: Text::default(),
             unix_socket_perm: 0,
+            renamed_commands: Vec::new(),
+            unix_socket_group: Text::default(),
             socket_mark_id: 0,
             accepts_per_cycle: 0,
             tls_accepts_per_cycle: 0,
@@ -528,6 +537,7 @@ impl Config {
             log_format: LogFormat::Legacy,
             log_times: LogTimes::Legacy,
             syslog_enabled: false,
+            hide_user_data: true,
             syslog_ident: Text::default(),
             syslog_facility: 0,
             crash_log_enabled: false,
@@ -590,11 +600,11 @@ impl Config {
             max_memory_eviction_tenacity: 0,
             lfu_log_factor: 0,
             lfu_decay_time: 0,
-            lazyfree_lazy_eviction: false,
-            lazyfree_lazy_expire: false,
-            lazyfree_lazy_server_del: false,
-            lazyfree_lazy_user_del: false,
-            lazyfree_lazy_user_flush: false,
+            lazyfree_lazy_eviction: true,
+            lazyfree_lazy_expire: true,
+            lazyfree_lazy_server_del: true,
+            lazyfree_lazy_user_del: true,
+            lazyfree_lazy_user_flush: true,
             latency_tracking: false,
             latency_percentiles: vec![50.0, 99.0, 99.9],
             notify_keyspace_events: NotifyFlags::default(),
@@ -685,7 +695,9 @@ impl Config {
         let mut entries: Vec<(&'static Directive, &'static str)> = Vec::with_capacity(pairs.len());
         for (name, _) in pairs {
             let written = || String::from_utf8_lossy(name).into_owned();
-            let Some(entry) = table::find(name) else { return Err(SetError::Unknown { name: written() }) };
+            let Some(entry) = table::find(name) else {
+                return Err(SetError::Unknown { name: name.to_vec() });
+            };
             let directive = entry.0;
             if directive.immutable {
                 return Err(SetError::Immutable { name: written() });
@@ -717,6 +729,11 @@ impl Config {
         }
         let setting = directive.parse(&args)?;
         directive.store(self, setting)
+    }
+
+    /// What the log shows of bytes that came from users.
+    pub fn shown_in_log<'t>(&self, text: &'t str) -> &'t str {
+        if self.hide_user_data { "*redacted*" } else { text }
     }
 
     /// Notes for the log about values that this build keeps but does not act upon.
@@ -760,7 +777,7 @@ pub enum SetError {
     /// There is no such directive.
     Unknown {
         /// As the client wrote it.
-        name: String,
+        name: Vec<u8>,
     },
     /// It cannot change at run time.
     Immutable {
@@ -788,12 +805,26 @@ pub enum SetError {
     },
 }
 
+impl SetError {
+    /// What the client reads: as `Display`, with the client's own bytes.
+    pub fn to_reply(&self) -> CommandError {
+        match self {
+            SetError::Unknown { name } => CommandError::quoting(
+                "ERR Unknown option or number of arguments for CONFIG SET - '",
+                name,
+                "'",
+            ),
+            other => CommandError::Message(other.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for SetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, reason) = match self {
             SetError::Loading => return f.write_str("LOADING Redis is loading the dataset in memory"),
             SetError::Unknown { name } => {
-                let name = one_line(name);
+                let name = one_line(&String::from_utf8_lossy(name));
                 return write!(f, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
             }
             SetError::Immutable { name } => (name.as_str(), "can't set immutable config"),

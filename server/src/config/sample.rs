@@ -115,7 +115,7 @@ mod tests {
     fn sample_loads_with_and_without_comments() {
         let check = |text: String| {
             let run = Run { file: None, stdin: true, options: Vec::new() };
-            let config = load(&run, [], &mut text.as_bytes()).unwrap().config;
+            let config = load(&run, &|_| false, [], &mut text.as_bytes()).unwrap().config;
             for (name, value) in config.get(&[b"*"]) {
                 let default = Config::default().get(&[name.as_bytes()])[0].1.clone();
                 let is_active = ACTIVE.iter().any(|(active, _)| *active == name) || name == "dir";

@@ -63,6 +63,7 @@ fn process_with_guards(cx: &mut Cx<'_>, args: &Args<'_>, hint: Hint) -> Flow {
             Flow::Next
         }
     };
+    let mark = cx.silent_from.take().unwrap_or(mark);
     cx.server.clients.settle_reply(cx.slot, &mut cx.reply, mark);
     flow
 }

@@ -50,7 +50,10 @@ impl Server {
             total -= bytes as u64;
             let now_ms = self.time.now_ms();
             if let Some(client) = self.clients.get(slot) {
-                tracing::info!("Evicting client: {}", client.describe(now_ms, None));
+                tracing::info!(
+                    "Evicting client: {}",
+                    client.describe_for_log(now_ms, self.config.hide_user_data)
+                );
             }
             self.eviction.evicted_clients += 1;
             self.clients.close_now(slot);

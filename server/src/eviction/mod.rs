@@ -119,7 +119,10 @@ impl Server {
         if self.config.max_memory_policy == Policy::Noeviction {
             return Room::Lacking;
         }
-        self.evict_for(self.eviction_slice_ns())
+        let started = monotonic_ns();
+        let room = self.evict_for(started, self.eviction_slice_ns());
+        self.slow.sample("eviction-cycle", self.time.now_ms() / 1000, monotonic_ns() - started);
+        room
     }
 
     fn eviction_slice_ns(&self) -> u64 {
@@ -130,8 +133,7 @@ impl Server {
         }
     }
 
-    fn evict_for(&mut self, slice_ns: u64) -> Room {
-        let started = monotonic_ns();
+    fn evict_for(&mut self, started: u64, slice_ns: u64) -> Room {
         for count in 1.. {
             let Some((db, key)) = self.worst_key() else {
                 // What is being freed elsewhere may be enough.

@@ -145,6 +145,9 @@ fn log_origin(name: &[u8], value: &[u8]) -> Option<u64> {
 /// # Errors
 /// When it is there and can't be read.
 pub fn begin(server: &mut Server) -> Result<(), String> {
+    if server.config.db_filename.is_empty() {
+        return Ok(()); // no name, no file
+    }
     let path = std::env::current_dir().unwrap_or_default().join(server.config.db_filename.as_path());
     let failed = |error: std::io::Error| format!("failed to load {}: {error}", path.display());
     let file = match File::open(&path) {
@@ -312,7 +315,8 @@ fn put(server: &mut Server, loaded: Loaded, merging: bool) -> Result<(), String>
     let (clock, is_clock) = (server.time.access_clock(), !server.access.counts());
     let db = server.keyspace.db_mut(DbIndex(db));
     if !merging && db.contains(hash, &key) {
-        return Err(format!("it has the key '{}' twice", String::from_utf8_lossy(&key)));
+        let key = String::from_utf8_lossy(&key);
+        return Err(format!("it has the key '{}' twice", server.config.shown_in_log(&key)));
     }
     db.set(hash, &key, value, expire);
     if let Some(idle_s) = idle_s.filter(|_| is_clock) {

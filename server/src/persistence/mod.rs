@@ -255,6 +255,19 @@ pub fn save_now(server: &mut Server) -> Result<(), SaveError> {
     Ok(())
 }
 
+/// Saves for the last time before the process ends, as [`save_now`]. Nobody is served meanwhile, so that an operator who
+/// interrupts again wants no snapshot any more: the process then exits at once.
+///
+/// # Errors
+/// Those of [`save_now`].
+pub fn save_last(server: &mut Server) -> Result<(), SaveError> {
+    let place = save::Place::new(server.config.db_filename.as_path(), 0)?;
+    crate::crash::exit_on_interrupt(Some(place.temporary()));
+    let result = save_now(server);
+    crate::crash::exit_on_interrupt(None);
+    result
+}
+
 /// A snapshot without keys, for replicas that want none.
 pub fn empty_snapshot(server: &Server) -> Vec<u8> {
     let written = encode::Encoder::begin(Vec::new(), &background::header(server)).and_then(|e| e.finish());

@@ -92,13 +92,25 @@ impl Place {
             path: name.to_owned(),
             error,
         })?;
-        let temporary = folder.join(format!("temp-{}-{number}.rdb", std::process::id()));
-        Ok(Self { path: folder.join(name), temporary, folder })
+        // The plain name is that of Redis's own foreground saves, which tools know to clean up after.
+        let pid = std::process::id();
+        let temporary = folder.join(match number {
+            0 => format!("temp-{pid}.rdb"),
+            number => format!("temp-{pid}-{number}.rdb"),
+        });
+        // No name is no file, and not the folder.
+        let path = if name.as_os_str().is_empty() { PathBuf::new() } else { folder.join(name) };
+        Ok(Self { path, temporary, folder })
     }
 
     /// Where the file is once it is complete.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that is being written.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
     }
 
     /// Opens the temporary file.

@@ -579,7 +579,12 @@ impl Removed {
         self.entry.key()
     }
 
-    /// The value; [`Value::to_new`] makes one to store under another key (big values are shared, not copied).
+    /// The value as one to store under another key: big values are shared, not copied.
+    pub fn to_new(&self) -> NewValue<'_> {
+        self.entry.to_new()
+    }
+
+    /// The value.
     pub fn value(&self) -> Value<'_> {
         self.entry.value()
     }

@@ -4,7 +4,7 @@
 use crate::object::Typed;
 use crate::raw::entry::EntryBox;
 use crate::raw::item::Ref;
-use crate::value::{Kind, Value};
+use crate::value::{Kind, NewValue, Value};
 
 /// What the table spends on an entry beyond its allocation, bytes: a seventh of a line at nine tenths, and the slot.
 const TABLE_SHARE: usize = 11;
@@ -56,7 +56,12 @@ impl<'a> Entry<'a> {
 
     /// The name in OBJECT ENCODING's reply.
     pub fn encoding(&self) -> &'static str {
-        self.value().encoding()
+        if self.0.is_raw() { "raw" } else { self.value().encoding() }
+    }
+
+    /// The value as one to be stored elsewhere: bytes stay borrowed, big values are shared.
+    pub fn to_new(&self) -> NewValue<'_> {
+        self.0.to_new()
     }
 
     /// Bytes that the key takes in all. O(nodes) for an object.

@@ -76,8 +76,8 @@ impl Keyspace {
     pub fn copy(&mut self, from: (DbIndex, Hash, &[u8]), to: (DbIndex, Hash, &[u8])) -> bool {
         let Some(entry) = self.db(from.0).get(from.1, from.2) else { return false };
         let expire = entry.expire().map_or(Expire::None, Expire::At);
-        let (value, mut bytes) = (entry.value(), Vec::new());
-        let value = value.to_new_in(&mut bytes);
+        let mut bytes = Vec::new();
+        let value = entry.to_new().moved_to(&mut bytes);
         self.db_mut(to.0).set(to.1, to.2, value, expire);
         true
     }

@@ -151,19 +151,6 @@ impl<'a> Value<'a> {
             Value::Object(object) => NewValue::Object((*object).clone()),
         }
     }
-
-    /// As [`Self::to_new`], for a value whose database is about to change: small bytes are copied into `bytes`.
-    pub fn to_new_in<'b>(&self, bytes: &'b mut Vec<u8>) -> NewValue<'b> {
-        match self {
-            Value::Int(n) => NewValue::Int(*n),
-            Value::Bytes(small) => {
-                bytes.extend_from_slice(small);
-                NewValue::Bytes(bytes)
-            }
-            Value::Shared(bytes) => NewValue::Shared((*bytes).clone()),
-            Value::Object(object) => NewValue::Object((*object).clone()),
-        }
-    }
 }
 
 /// A value to be stored.
@@ -173,6 +160,8 @@ pub enum NewValue<'a> {
     Int(i64),
     /// A string of any length, kept as it is (`raw` or `embstr`, never `int`).
     Bytes(&'a [u8]),
+    /// A string that was changed after it was made: `raw` however short it is.
+    Raw(&'a [u8]),
     /// A string that is already shared.
     Shared(SharedBytes),
     /// A value of many elements.
@@ -186,6 +175,23 @@ impl<T: Typed> From<T> for NewValue<'_> {
 }
 
 impl<'a> NewValue<'a> {
+    /// As it is, with small bytes copied into `bytes`: for a value whose database is about to change.
+    pub fn moved_to<'b>(self, bytes: &'b mut Vec<u8>) -> NewValue<'b> {
+        match self {
+            NewValue::Int(n) => NewValue::Int(n),
+            NewValue::Bytes(small) => {
+                bytes.extend_from_slice(small);
+                NewValue::Bytes(bytes)
+            }
+            NewValue::Raw(small) => {
+                bytes.extend_from_slice(small);
+                NewValue::Raw(bytes)
+            }
+            NewValue::Shared(bytes) => NewValue::Shared(bytes),
+            NewValue::Object(object) => NewValue::Object(object),
+        }
+    }
+
     /// A string, stored as an integer when it is the canonical spelling of one.
     #[inline]
     pub fn from_bytes(bytes: &'a [u8]) -> Self {

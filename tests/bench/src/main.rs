@@ -4,6 +4,8 @@
 //! ochre-bench speed [NAME…]     requests per second, latency, processor time per request
 //! ochre-bench memory [NAME…]    bytes per key, list element and idle connection
 //! ochre-bench snapshot          BGSAVE under writes: exact file, longest turn, extra memory
+//! ochre-bench expiry            keys that expire in the same second: until when they are gone, the longest turn
+//! ochre-bench fragmentation     how dense memory stays through deletions and other sizes
 //! ochre-bench instructions      instructions per request under callgrind
 //! ochre-bench floor --port N    the floor itself
 //! ```
@@ -12,7 +14,9 @@
 //! Errors are boxed: nobody but the person at the terminal reads them.
 
 mod client;
+mod expiry;
 mod floor;
+mod fragmentation;
 mod idle;
 mod instructions;
 mod load;
@@ -33,7 +37,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
-usage: ochre-bench speed|memory|snapshot|instructions [NAME...] [options]
+usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|instructions [NAME...] [options]
        ochre-bench floor --port N
 
   NAME                 only rows whose name contains it
@@ -52,7 +56,11 @@ usage: ochre-bench speed|memory|snapshot|instructions [NAME...] [options]
  snapshot
   --keys N             millions (default 5)
   --rate N             writes per second (default 20000)
-  --seed N             of keys and operations";
+  --seed N             of keys and operations
+ expiry
+  --keys N             millions (default 50; one in fifty expires)
+ fragmentation
+  --keys N             millions (default 2)";
 
 /// The command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,6 +163,8 @@ fn run(words: &[String]) -> Result<bool> {
         "speed" => speed::run(&options),
         "memory" => memory::run(&options),
         "snapshot" => snapshot::run(&options),
+        "expiry" => expiry::run(&options),
+        "fragmentation" => fragmentation::run(&options),
         "instructions" => instructions::run(&options).map(|()| true),
         "floor" => floor::run(options.port).map(|()| true),
         "help" | "--help" | "-h" => {

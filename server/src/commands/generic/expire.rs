@@ -28,8 +28,7 @@ impl Condition {
             } else if args.take("LT") {
                 condition.less = true;
             } else {
-                let option = String::from_utf8_lossy(args.next()).into_owned();
-                return Err(CommandError::Message(format!("ERR Unsupported option {option}")));
+                return Err(CommandError::quoting("ERR Unsupported option ", args.next(), ""));
             }
         }
         if condition.none && (condition.some || condition.greater || condition.less) {

@@ -20,7 +20,7 @@ fn carry(cx: &mut Cx<'_>, from: (DbIndex, Key<'_>), to: (DbIndex, Key<'_>)) {
     let (db, key) = from;
     let removed = cx.server.keyspace.db_mut(db).remove(key.hash, key.bytes).expect("it was just found");
     let (db, key) = to;
-    let (value, expire) = (removed.value().to_new(), kept(removed.expire()));
+    let (value, expire) = (removed.to_new(), kept(removed.expire()));
     let target = cx.server.keyspace.db_mut(db);
     target.set(key.hash, key.bytes, value, expire);
     target.touch(key.hash, key.bytes, removed.access());

@@ -58,9 +58,8 @@ fn set(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let slot = cx.slot;
     let is_local = cx.server.clients.get(slot).and_then(|c| c.link()).is_none_or(|link| link.is_loopback());
     let by = SetBy { is_local, is_loading: cx.server.lifecycle.loading };
-    let error = |text: String| CommandError::Raw(text.into_bytes());
-    let change = cx.server.config.set(&pairs, by).map_err(|e| error(e.to_string()))?;
-    cx.server.apply(change).map_err(|e| error(e.to_string()))?;
+    let change = cx.server.config.set(&pairs, by).map_err(|error| error.to_reply())?;
+    cx.server.apply(change).map_err(|error| error.to_reply())?;
     cx.reply.ok();
     Ok(Outcome::Done)
 }

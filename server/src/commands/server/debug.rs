@@ -31,6 +31,11 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"pause-cron", 1) => {
+            cx.server.lifecycle.is_paused = parse_i64(args.next()).is_some_and(|on| on != 0);
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
         (b"quicklist-packed-threshold", 1) => packed_threshold(cx, args),
         (b"protocol", 1) => protocol(cx, args),
         (b"log", 1) => {
@@ -45,13 +50,10 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             crate::sys::raise_signal(crate::sys::SIGSEGV);
             Ok(Outcome::Done)
         }
-        _ => Err(CommandError::Raw(
-            [
-                b"ERR unknown subcommand or wrong number of arguments for '",
-                args.get(1),
-                b"'. Try DEBUG HELP.",
-            ]
-            .concat(),
+        _ => Err(CommandError::quoting(
+            "ERR unknown subcommand or wrong number of arguments for '",
+            args.get(1),
+            "'. Try DEBUG HELP.",
         )),
     }
 }
@@ -76,6 +78,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    Show low level info about `key` and associated value.",
         "PANIC",
         "    Crash the server simulating a panic.",
+        "PAUSE-CRON <0|1>",
+        "    Stop periodic cron job processing.",
         "POPULATE <count> [<prefix>] [<size>]",
         "    Create <count> string keys named key:<num>. If <prefix> is specified then",
         "    it is used instead of the 'key' prefix. These are not propagated to",
@@ -258,7 +262,7 @@ fn protocol(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         b"bignum" if resp3 => reply.raw(b"(1234567999999999999999999999999999999\r\n"),
         b"bignum" => reply.bulk(b"1234567999999999999999999999999999999"),
         _ => {
-            return Err("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false".into());
+            return Err("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false".into());
         }
     }
     Ok(Outcome::Done)

@@ -98,8 +98,7 @@ fn graph(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let event = args.get(2);
     let now_s = cx.server.time.now_ms() / 1000;
     let Some(series) = series(cx, event) else {
-        let text = [b"ERR No samples available for event '", event, b"'"].concat();
-        return Err(CommandError::Raw(text));
+        return Err(CommandError::quoting("ERR No samples available for event '", event, "'"));
     };
     let text = draw(&String::from_utf8_lossy(event), series, now_s);
     cx.reply.verbatim(text.as_bytes());

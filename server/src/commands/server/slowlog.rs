@@ -49,13 +49,10 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         },
     };
     if args.left() > 0 {
-        return Err(CommandError::Raw(
-            [
-                b"ERR unknown subcommand or wrong number of arguments for '",
-                args.get(1),
-                b"'. Try SLOWLOG HELP.",
-            ]
-            .concat(),
+        return Err(CommandError::quoting(
+            "ERR unknown subcommand or wrong number of arguments for '",
+            args.get(1),
+            "'. Try SLOWLOG HELP.",
         ));
     }
     let entries = cx.server.slow.entries();

@@ -52,7 +52,18 @@ pub(super) const MEMORY: &[Directive] = &[
         "Minutes after which it is lowered.",
     )
     .apply(Apply::MaxMemory),
-    Directive::yes_no("activedefrag", false, None, "Move data together when memory is fragmented."),
+    Directive::special(
+        "activedefrag",
+        Special {
+            default: "no",
+            many: false,
+            set: special::set_active_defrag,
+            get: |_| b"no".to_vec(),
+            begin: special::nothing,
+            rewrite: Rewrite::Plain,
+        },
+        "Always no, as for a Redis whose allocator gives no hints: memory stays dense without it (see ARCHITECTURE.md).",
+    ),
     Directive::number(
         "active-defrag-ignore-bytes",
         100 << 20,
@@ -120,31 +131,31 @@ pub(super) const FREEING: &[Directive] = &[
     ),
     Directive::yes_no(
         "lazyfree-lazy-eviction",
-        false,
+        true,
         field!(bool lazyfree_lazy_eviction),
         "Free evicted values in the background.",
     ),
     Directive::yes_no(
         "lazyfree-lazy-expire",
-        false,
+        true,
         field!(bool lazyfree_lazy_expire),
         "Free expired values in the background.",
     ),
     Directive::yes_no(
         "lazyfree-lazy-server-del",
-        false,
+        true,
         field!(bool lazyfree_lazy_server_del),
         "Free values that a command replaces (RENAME, SET ...) in the background.",
     ),
     Directive::yes_no(
         "lazyfree-lazy-user-del",
-        false,
+        true,
         field!(bool lazyfree_lazy_user_del),
         "Let DEL do what UNLINK does.",
     ),
     Directive::yes_no(
         "lazyfree-lazy-user-flush",
-        false,
+        true,
         field!(bool lazyfree_lazy_user_flush),
         "Let FLUSHALL and FLUSHDB free in the background unless told otherwise.",
     ),

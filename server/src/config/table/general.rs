@@ -91,10 +91,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::yes_no(
         "hide-user-data-from-log",
         true,
-        None,
-        "Accepted for newer configurations: logs and reports of crashes never show keys, values or arguments.",
-    )
-    .accepted(),
+        field!(bool hide_user_data),
+        "Keep names of keys and clients and bytes of broken requests out of the log. Reports of crashes never show any.",
+    ),
     Directive::yes_no("syslog-enabled", false, field!(bool syslog_enabled), "Log to the system's logger as well.").immutable(),
     Directive::text("syslog-ident", "redis", field!(text syslog_ident), "Name to log under there.").immutable(),
     Directive::choice("syslog-facility", 16, SYSLOG_FACILITIES, Some(ChoiceField { get: |c| u32::from(c.syslog_facility), set: |c, value| c.syslog_facility = value as u8 }), "Facility to log to there.")

@@ -68,6 +68,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "Permissions of the Unix socket, octal; 0 leaves them as they are.",
     )
     .immutable(),
+    Directive::text(
+        "unixsocketgroup",
+        "",
+        field!(text unix_socket_group),
+        "Group of the Unix socket; empty leaves it as it is.",
+    )
+    .immutable(),
     Directive::text("bind-source-addr", "", None, "Address that outgoing connections start from."),
     Directive::number(
         "socket-mark-id",

@@ -5,7 +5,7 @@
 //!  ├ flags ┼ stamp ┼ access ┼ key ┼ value ──┼ expiry? ┼ key … ┼ value … ┤
 //!                   24 bits  length length    i64, ms
 //!
-//!  flags: 0..2 kind · 3 has an expiry · 4..5 width of the key length (0: 1 byte, 1: 2, 2: 4) ·
+//!  flags: 0..2 kind (Raw is Bytes that were changed after they were made) · 3 has an expiry · 4..5 width of the key length (0: 1 byte, 1: 2, 2: 4) ·
 //!         6 width of the value length (0: 1 byte, 1: 2)
 //!  value: Int: i64 · Bytes: the bytes, up to 1024 · Shared: a pointer, Object: its words, aligned to 8 bytes
 //! ```
@@ -48,6 +48,7 @@ enum Form {
     Bytes = 1,
     Shared = 2,
     Object = 3,
+    Raw = 4,
 }
 
 /// Where things are in an entry: everything that follows from its first bytes.
@@ -92,7 +93,7 @@ impl Shape {
     fn value_at(&self) -> usize {
         let after_key = self.key_at() + self.key_len;
         match self.form {
-            Form::Int | Form::Bytes => after_key,
+            Form::Int | Form::Bytes | Form::Raw => after_key,
             // Owners are aligned, so that they can be borrowed where they are.
             Form::Shared | Form::Object => after_key.next_multiple_of(ALIGN),
         }
@@ -239,6 +240,7 @@ impl EntryBox {
             0 => Form::Int,
             1 => Form::Bytes,
             2 => Form::Shared,
+            4 => Form::Raw,
             _ => Form::Object,
         };
         let (key_width, key_len) = match flags >> 4 & 3 {
@@ -336,7 +338,7 @@ impl EntryBox {
         let at = shape.value_at();
         match shape.form {
             Form::Int => Value::Int(i64::from_ne_bytes(self.bytes(at))),
-            Form::Bytes => {
+            Form::Bytes | Form::Raw => {
                 // SAFETY: the header says where the value's bytes are; they are written only through `&mut self`.
                 Value::Bytes(unsafe { std::slice::from_raw_parts(self.at(at), shape.value_len) })
             }
@@ -389,12 +391,33 @@ impl EntryBox {
         })
     }
 
+    /// Whether the value is a short string that was changed after it was made.
+    pub fn is_raw(&self) -> bool {
+        self.shape().form == Form::Raw
+    }
+
+    /// Remembers that a short string is being changed where it is.
+    fn mark_raw(&self) {
+        let shape = self.shape();
+        if shape.form == Form::Bytes {
+            self.write(0, &[Shape { form: Form::Raw, ..shape }.flags()]);
+        }
+    }
+
+    /// The value as one to be stored elsewhere: bytes stay borrowed, big values are shared.
+    pub fn to_new(&self) -> NewValue<'_> {
+        match self.value() {
+            Value::Bytes(bytes) if self.is_raw() => NewValue::Raw(bytes),
+            value => value.to_new(),
+        }
+    }
+
     /// Where the bytes of a string inside the entry are, for whoever has the entry's table to himself.
     pub(crate) fn inline_place(&self) -> Option<NonNull<[u8]>> {
         let shape = self.shape();
         let place =
             NonNull::new(std::ptr::slice_from_raw_parts_mut(self.at(shape.value_at()), shape.value_len));
-        place.filter(|_| shape.form == Form::Bytes)
+        place.filter(|_| matches!(shape.form, Form::Bytes | Form::Raw))
     }
 
     /// Replaces the value and sets or removes the expiry, keeping key and access bits; in place when the size class
@@ -431,7 +454,7 @@ impl EntryBox {
         let at = shape.value_at();
         match value {
             Stored::Int(n) => self.write(at, &n.to_ne_bytes()),
-            Stored::Bytes(bytes) => self.write(at, bytes),
+            Stored::Bytes(bytes) | Stored::Raw(bytes) => self.write(at, bytes),
             // SAFETY: the shape has an aligned place for one there, whose old content was taken out.
             Stored::Shared(bytes) => unsafe { self.at(at).cast::<SharedBytes>().write(bytes) },
             // SAFETY: as above.
@@ -443,7 +466,7 @@ impl EntryBox {
     fn take_big(&self, shape: &Shape) -> Option<BigValue> {
         let at = shape.value_at();
         match shape.form {
-            Form::Int | Form::Bytes => None,
+            Form::Int | Form::Bytes | Form::Raw => None,
             Form::Shared => {
                 // SAFETY: the place holds one; the caller overwrites or frees the place without dropping it again.
                 Some(BigValue::Shared(unsafe { self.at(at).cast::<SharedBytes>().read() }))
@@ -496,6 +519,7 @@ impl Directory<EntryBox> {
     /// The bytes of a short string at a place.
     pub(crate) fn inline_mut(&mut self, at: At) -> Option<&mut [u8]> {
         let place = self.item(at).inline_place()?;
+        self.item(at).mark_raw();
         // SAFETY: the value's bytes are initialised, and the directory is borrowed mutably.
         Some(unsafe { &mut *place.as_ptr() })
     }
@@ -504,7 +528,7 @@ impl Directory<EntryBox> {
 impl Clone for EntryBox {
     /// A copy of everything, with big values shared.
     fn clone(&self) -> Self {
-        let copy = Self::new(self.key(), self.value().to_new(), self.expire());
+        let copy = Self::new(self.key(), self.to_new(), self.expire());
         copy.set_stamp(self.stamp());
         copy.set_access(self.access());
         copy
@@ -544,6 +568,7 @@ pub enum BigValue {
 enum Stored<'a> {
     Int(i64),
     Bytes(&'a [u8]),
+    Raw(&'a [u8]),
     Shared(SharedBytes),
     Object(Object),
 }
@@ -554,7 +579,8 @@ impl<'a> Stored<'a> {
         match value {
             NewValue::Int(n) => Stored::Int(n),
             NewValue::Bytes(bytes) if bytes.len() <= LONGEST_INLINE => Stored::Bytes(bytes),
-            NewValue::Bytes(bytes) => Stored::Shared(SharedBytes::new(bytes.to_vec())),
+            NewValue::Raw(bytes) if bytes.len() <= LONGEST_INLINE => Stored::Raw(bytes),
+            NewValue::Bytes(bytes) | NewValue::Raw(bytes) => Stored::Shared(SharedBytes::new(bytes.to_vec())),
             NewValue::Shared(bytes) => Stored::Shared(bytes),
             NewValue::Object(object) => Stored::Object(object),
         }
@@ -564,6 +590,7 @@ impl<'a> Stored<'a> {
         match self {
             Stored::Int(_) => Form::Int,
             Stored::Bytes(_) => Form::Bytes,
+            Stored::Raw(_) => Form::Raw,
             Stored::Shared(_) => Form::Shared,
             Stored::Object(_) => Form::Object,
         }
@@ -571,7 +598,7 @@ impl<'a> Stored<'a> {
 
     fn len(&self) -> usize {
         match self {
-            Stored::Bytes(bytes) => bytes.len(),
+            Stored::Bytes(bytes) | Stored::Raw(bytes) => bytes.len(),
             Stored::Object(_) => size_of::<Object>(),
             _ => WORD,
         }
