@@ -225,6 +225,8 @@ fn sets_in_resp3() {
     run(&SETS, true);
 }
 
+// Encodings are not compared: since 7.2 a request with more fields than a listpack may hold makes a dictionary at once,
+// even if some of them are the same.
 const HASHES: Family = Family {
     templates: &[
         &["HSET", "K", "F*"],
@@ -267,7 +269,6 @@ const HASHES: Family = Family {
         &["HSCAN", "K", "0", "COUNT", "N", "x"],
         &["HSCAN", "K", "x"],
         &["HSCAN", "missing", "0", "x"],
-        &["OBJECT", "ENCODING", "K"],
         &["DEL", "K"],
         &["COPY", "K", "K"],
         &["COPY", "K", "K", "REPLACE"],

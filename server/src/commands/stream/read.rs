@@ -88,6 +88,9 @@ impl<'k> Options<'k> {
     }
 }
 
+/// The ID that stands for entries which no consumer of the group has got yet.
+const NEW: &[u8] = ">".as_bytes();
+
 /// Keys and, for each, an ID.
 fn streams<'k>(
     cx: &Cx<'_>,
@@ -126,7 +129,7 @@ fn wanted(cx: &mut Cx<'_>, key: Key<'_>, word: &[u8]) -> Result<Wanted, CommandE
             Some(last) => last.previous().unwrap_or(StreamId::MIN),
             None => stream.facts().last_id,
         }),
-        b">" => {
+        NEW => {
             return Err("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.".into());
         }
         word => strict_id(word, 0)?,
@@ -157,7 +160,7 @@ fn wanted_of_group(cx: &mut Cx<'_>, key: Key<'_>, word: &[u8], group: &[u8]) -> 
     match word {
         b"$" => Err("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.".into()),
         b"+" => Err("ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.".into()),
-        b">" => Ok(Wanted::New),
+        NEW => Ok(Wanted::New),
         word => Ok(Wanted::Own(strict_id(word, 0)?)),
     }
 }
