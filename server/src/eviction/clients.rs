@@ -30,9 +30,10 @@ impl Server {
         limit.map(|bytes| bytes.max(LIMIT_MIN))
     }
 
-    /// Cuts off the biggest clients until the others are within the limit.
-    pub fn evict_clients(&mut self) {
-        let Some(limit) = self.client_memory_limit() else { return };
+    /// Cuts off the biggest clients until the others are within the limit. Whether there were any: what they hold is freed
+    /// by their connections, a moment later.
+    pub fn evict_clients(&mut self) -> bool {
+        let Some(limit) = self.client_memory_limit() else { return false };
         let mut held: Vec<(usize, Slot)> = self
             .clients
             .iter()
@@ -41,7 +42,7 @@ impl Server {
             .collect();
         let mut total: u64 = held.iter().map(|(bytes, _)| *bytes as u64).sum();
         if total <= limit {
-            return;
+            return false;
         }
         held.sort_unstable();
         while total > limit
@@ -61,5 +62,6 @@ impl Server {
                 self.free_client(slot);
             }
         }
+        true
     }
 }

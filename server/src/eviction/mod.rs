@@ -116,6 +116,11 @@ impl Server {
         if !is_over {
             return Room::Enough;
         }
+        if self.evict_clients() {
+            // No key has to go for what clients took.
+            self.eviction.goes_on = true;
+            return Room::Enough;
+        }
         if self.config.max_memory_policy == Policy::Noeviction {
             return Room::Lacking;
         }

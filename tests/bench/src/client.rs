@@ -22,6 +22,14 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// The number of an integer reply.
+    pub fn integer(self) -> Result<i64> {
+        match self {
+            Reply::Integer(number) => Ok(number),
+            other => Err(format!("no number: {other}").into()),
+        }
+    }
+
     /// The text of a status or bulk reply, lossily; empty for others.
     pub fn text(self) -> String {
         match self {

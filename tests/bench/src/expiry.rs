@@ -73,7 +73,7 @@ fn measure(kind: Kind, keys: u64, options: &Options, table: &mut Table) -> Resul
     let mut longest_wait = Duration::ZERO;
     let gone_after = loop {
         let asked = Instant::now();
-        let size: u64 = client.call(&[b"DBSIZE"])?.text().parse()?;
+        let size = client.call(&[b"DBSIZE"])?.integer()?.cast_unsigned();
         longest_wait = longest_wait.max(asked.elapsed());
         if size <= waited_for {
             break started.elapsed();

@@ -2,7 +2,8 @@
 //! another range come, and again. Redis stands beside it, without active defragmentation too.
 //!
 //! Two ratios tell it: pages in use over bytes in use as the allocator sees them, which is what moving values together
-//! could win, and resident over used memory, which is what the machine pays.
+//! could win, and resident over used memory, which is what the machine pays. There is no target: the figures are there to
+//! judge what active defragmentation would be worth.
 
 use crate::client::{encode, mix};
 use crate::memory::launch;
@@ -15,10 +16,6 @@ use std::time::Duration;
 const KEYS: f64 = 2.0;
 /// One key in so many survives a round of deletions.
 const SURVIVES: u64 = 4;
-/// The ratio of pages over bytes that a Redis with active defragmentation would begin at, by its defaults
-/// (`active-defrag-threshold-lower 10`), when 100 MB are to be won.
-const WORTH_IT: f64 = 1.1;
-
 /// What happens to the keys, in order.
 const STEPS: &[Step] = &[
     Step { name: "filled, 16..80 bytes", generation: 0, smallest: 16, largest: 80 },
@@ -33,14 +30,13 @@ struct Step {
     largest: u64,
 }
 
-/// Runs both servers through all steps.
+/// Runs both servers through all steps. Returns whether every target was met, of which there is none.
 pub fn run(options: &Options) -> Result<bool> {
     let keys = options.keys.first().copied().unwrap_or(if options.quick { KEYS / 4.0 } else { KEYS });
     let keys = (keys * 1e6) as u64;
     println!("{keys} keys, sizes at random; seed {}\n", options.seed);
     let mut table =
         Table::new(&["after", "server", "keys", "used MB", "pages/bytes", "RSS/used", "to be won MB"]);
-    let mut good = true;
     for kind in [Kind::Ochre, Kind::Redis] {
         let server = launch(kind, options, &[])?;
         let mut client = server.client()?;
@@ -59,20 +55,19 @@ pub fn run(options: &Options) -> Result<bool> {
                 let len = step.smallest + mix(options.seed ^ mix(n ^ step.generation << 50)) % span;
                 encode(out, &[b"SET", &name(step.generation, n), &vec![b'v'; len as usize]]);
             })?;
-            let ratio = report(&server, step.name, &mut table)?;
-            good &= kind != Kind::Ochre || ratio < WORTH_IT;
+            report(&server, step.name, &mut table)?;
         }
     }
     table.print();
-    Ok(good)
+    Ok(true)
 }
 
 fn name(generation: u64, number: u64) -> Vec<u8> {
     format!("key:{generation}:{number}").into_bytes()
 }
 
-/// Adds a row; the ratio of pages over bytes.
-fn report(server: &Server, after: &str, table: &mut Table) -> Result<f64> {
+/// Adds a row.
+fn report(server: &Server, after: &str, table: &mut Table) -> Result<()> {
     // Freed pages go back by and by.
     std::thread::sleep(Duration::from_secs(2));
     let figure = |field: &str| -> Result<f64> {
@@ -80,7 +75,7 @@ fn report(server: &Server, after: &str, table: &mut Table) -> Result<f64> {
     };
     let (allocated, active) = (figure("allocator_allocated")?, figure("allocator_active")?);
     let used = figure("used_memory")?;
-    let keys = server.client()?.call(&[b"DBSIZE"])?.text().parse::<f64>()?;
+    let keys = server.client()?.call(&[b"DBSIZE"])?.integer()? as f64;
     table.row([
         after.to_owned(),
         server.kind.name().to_owned(),
@@ -90,5 +85,5 @@ fn report(server: &Server, after: &str, table: &mut Table) -> Result<f64> {
         format!("{:.3}", server.rss()? as f64 / used),
         thousands((active - allocated) / 1e6),
     ]);
-    Ok(active / allocated)
+    Ok(())
 }
