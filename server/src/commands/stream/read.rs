@@ -91,7 +91,7 @@ impl<'k> Options<'k> {
 /// Keys and, for each, an ID.
 fn streams<'k>(
     cx: &Cx<'_>,
-    args: &mut Args<'k>,
+    args: &Args<'k>,
     grouped: bool,
 ) -> Result<Vec<(Key<'k>, &'k [u8])>, CommandError> {
     if !args.left().is_multiple_of(2) {

@@ -187,9 +187,9 @@ impl Node {
         mut which: impl FnMut(StreamId) -> Option<bool>,
     ) -> u64 {
         let mut marked = Vec::new();
-        let mut walk = self.walk(master);
+        let walk = self.walk(master);
         let mut index = self.pack.len() - walk.left.clone().count();
-        while let Some(entry) = walk.next() {
+        for entry in walk {
             match which(entry.id) {
                 None => break,
                 Some(true) if !entry.is_deleted() => marked.push((index, entry.flags | DELETED)),
