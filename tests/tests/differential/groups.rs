@@ -3,7 +3,7 @@
 //! A template's word that a group lists as a hole is filled at random; the others stand for themselves.
 
 use super::{Random, seed, steps};
-use ochre_tests::{Client, Reply, Settings};
+use ochre_tests::{Client, Reply, Settings, wait_until};
 
 type Hole = (&'static str, &'static [&'static str]);
 
@@ -56,6 +56,40 @@ impl Group {
             }
         }
         self.compare_keys(&mut our, &mut their);
+    }
+
+    /// Runs a sequence with a redis-server as replica, from before its synchronization on, and compares what both hold.
+    fn replicate(&self, settings: &Settings, shown: &[&str]) {
+        let (seed, steps) = (seed(), steps() / 4);
+        println!("seed {seed}, {steps} steps");
+        let (ours, theirs) = (settings.start(), settings.clone().redis().start());
+        let (mut our, mut their) = (ours.client(), theirs.client());
+        let mut random = Random(seed | 1);
+        for step in 0..steps {
+            if step == steps / 4 {
+                let (host, port) =
+                    our.socket().peer_addr().map(|at| (at.ip().to_string(), at.port())).expect("connected");
+                their.run(&format!("REPLICAOF {host} {port}"));
+                wait_until("the replica follows", || theirs.info("master_link_status") == "up");
+            }
+            our.call(&self.command(&mut random));
+            if step > steps / 4 && step % 1000 == 0 {
+                self.compare_replica(&mut our, &mut their, shown);
+            }
+        }
+        self.compare_replica(&mut our, &mut their, shown);
+    }
+
+    fn compare_replica(&self, our: &mut Client, their: &mut Client, shown: &[&str]) {
+        our.run("SET marker x");
+        assert_eq!(our.run("WAIT 1 10000"), ":1\r\n");
+        assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"));
+        for key in self.keys {
+            for line in shown {
+                let line = line.replace('K', key);
+                assert_eq!(our.run(&line), their.run(&line), "{line}");
+            }
+        }
     }
 
     fn compare_keys(&self, our: &mut Client, their: &mut Client) {
@@ -166,6 +200,11 @@ fn bitmaps() {
     BITMAPS.compare(&Settings::new().set("proto-max-bulk-len", "1mb"));
 }
 
+#[test]
+fn bitmaps_on_a_replica() {
+    BITMAPS.replicate(&Settings::new().set("proto-max-bulk-len", "1mb"), &["GET K"]);
+}
+
 const HLL_KEYS: &[&str] = &["h1", "h2", "h3", "h4", "h5"];
 
 const HYPERLOGLOGS: Group = Group {
@@ -253,6 +292,11 @@ const HYPERLOGLOGS: Group = Group {
 #[test]
 fn hyperloglogs() {
     HYPERLOGLOGS.compare(&Settings::new().set("hll-sparse-max-bytes", "60"));
+}
+
+#[test]
+fn hyperloglogs_on_a_replica() {
+    HYPERLOGLOGS.replicate(&Settings::new().set("hll-sparse-max-bytes", "60"), &["GET K"]);
 }
 
 const LIST_KEYS: &[&str] = &["l1", "l2", "l3"];
@@ -362,6 +406,11 @@ fn lists() {
 #[test]
 fn lists_of_small_nodes() {
     LISTS.compare(&Settings::new().set("list-max-listpack-size", "3"));
+}
+
+#[test]
+fn lists_on_a_replica() {
+    LISTS.replicate(&Settings::new(), &["LRANGE K 0 -1"]);
 }
 
 const STREAM_KEYS: &[&str] = &["s1", "s2"];
@@ -501,4 +550,11 @@ const STREAMS: Group = Group {
 #[test]
 fn streams() {
     STREAMS.compare(&Settings::new().set("stream-node-max-entries", "3"));
+}
+
+#[test]
+fn streams_on_a_replica() {
+    let shown =
+        ["XRANGE K - +", "XINFO GROUPS K", "XPENDING K first", "XPENDING K second", "XPENDING K third"];
+    STREAMS.replicate(&Settings::new().set("stream-node-max-entries", "3"), &shown);
 }

@@ -12,6 +12,9 @@ use store::stream::{Group, Stream, StreamId};
 /// Entries of one stream that a client gets at most which had to wait and named no number.
 const WAITED_COUNT: i64 = 1000;
 
+/// The ID of what a group was not given yet: a greater-than sign.
+const NEW_ENTRIES: &[u8] = ">".as_bytes();
+
 /// Who reads, and for which group.
 #[derive(Clone, Copy)]
 struct Reader<'k> {
@@ -88,9 +91,6 @@ impl<'k> Options<'k> {
     }
 }
 
-/// The ID that stands for entries which no consumer of the group has got yet.
-const NEW: &[u8] = ">".as_bytes();
-
 /// Keys and, for each, an ID.
 fn streams<'k>(
     cx: &Cx<'_>,
@@ -129,7 +129,7 @@ fn wanted(cx: &mut Cx<'_>, key: Key<'_>, word: &[u8]) -> Result<Wanted, CommandE
             Some(last) => last.previous().unwrap_or(StreamId::MIN),
             None => stream.facts().last_id,
         }),
-        NEW => {
+        NEW_ENTRIES => {
             return Err("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.".into());
         }
         word => strict_id(word, 0)?,
@@ -160,7 +160,7 @@ fn wanted_of_group(cx: &mut Cx<'_>, key: Key<'_>, word: &[u8], group: &[u8]) -> 
     match word {
         b"$" => Err("ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.".into()),
         b"+" => Err("ERR The + ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The + ID would just return an empty result set.".into()),
-        NEW => Ok(Wanted::New),
+        NEW_ENTRIES => Ok(Wanted::New),
         word => Ok(Wanted::Own(strict_id(word, 0)?)),
     }
 }
