@@ -89,6 +89,28 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
+/// A number as C's `%.17g` spells it: 17 significant digits, less the zeros at the end.
+pub fn format_17g(value: f64) -> String {
+    if value.is_nan() {
+        return (if value.is_sign_negative() { "-nan" } else { "nan" }).to_owned();
+    }
+    if value.is_infinite() {
+        return (if value > 0.0 { "inf" } else { "-inf" }).to_owned();
+    }
+    let scientific = format!("{value:.16e}");
+    let (mantissa, exponent) = scientific.split_once('e').expect("that format has an exponent");
+    let exponent: i32 = exponent.parse().expect("digits");
+    let without_zeros = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..17).contains(&exponent) {
+        return without_zeros(&format!("{value:.*}", (16 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", without_zeros(mantissa), exponent.abs())
+}
+
 /// Unsigned decimal, already known to begin with a digit or a dot.
 fn parse_decimal_f64(text: &[u8]) -> Option<f64> {
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
@@ -200,6 +222,21 @@ pub fn parse_memory(text: &str) -> Result<u64, MemoryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seventeen_digits() {
+        let check = |value: f64, expected: &str| assert_eq!(format_17g(value), expected);
+        check(0.1, "0.10000000000000001");
+        check(-0.0, "-0");
+        check(3.0, "3");
+        check(1e16, "10000000000000000");
+        check(1e17, "1e+17");
+        check(1.5e-5, "1.5e-05");
+        check(123456789.125, "123456789.125");
+        check(f64::NEG_INFINITY, "-inf");
+        check(1.0 / 3.0, "0.33333333333333331");
+        check(2e-300, "2.0000000000000001e-300");
+    }
 
     #[test]
     fn integers_are_canonical() {

@@ -13,6 +13,7 @@ use common::number::parse_i64;
 use common::pubsub::PubSub;
 use common::resp::{Mark, Reply};
 use std::rc::Rc;
+use store::stream::StreamId;
 use store::{DbIndex, Hash};
 
 /// How a command came to run.
@@ -44,6 +45,8 @@ pub struct Cx<'a> {
     pub wait: Option<(Wait, Option<i64>)>,
     /// The command runs again after a wait, which ends at this time.
     pub resumed: Option<Option<i64>>,
+    /// The IDs that a stream's reader waited for, when it runs again.
+    pub waited_ids: Vec<StreamId>,
     /// What replicas get instead of the command as it came.
     pub propagate: Propagate,
     /// Bytes in the buffer of the client's requests, and free bytes behind them.
@@ -83,6 +86,7 @@ impl<'a> Cx<'a> {
             caller,
             wait: None,
             resumed: None,
+            waited_ids: Vec::new(),
             propagate: Propagate::AsIs,
             query_buffer: (0, 0),
             at_ease: false,
@@ -153,7 +157,21 @@ impl<'a> Cx<'a> {
         on_timeout: TimeoutReply,
     ) {
         let keys = keys.map(|key| (self.db, key.to_vec())).collect();
-        self.wait = Some((Wait::Keys { keys, on_timeout }, deadline_ms));
+        self.wait = Some((Wait::Keys { keys, on_timeout, ids: Vec::new(), until_gone: false }, deadline_ms));
+    }
+
+    /// As [`Self::wait_for_keys`], for streams: `ids` are there again when the command runs again, in
+    /// [`Self::waited_ids`]. `until_gone` has it run also when a key is deleted.
+    pub fn wait_for_streams<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        ids: Vec<StreamId>,
+        deadline_ms: Option<i64>,
+        until_gone: bool,
+    ) {
+        let keys = keys.map(|key| (self.db, key.to_vec())).collect();
+        let on_timeout = TimeoutReply::NullArray;
+        self.wait = Some((Wait::Keys { keys, on_timeout, ids, until_gone }, deadline_ms));
     }
 
     /// When a wait of `timeout_ms` (0 = for ever) ends; one that was begun before keeps its end.
@@ -271,6 +289,7 @@ impl Context for Cx<'_> {
     fn reset_session(&mut self) {
         let slot = self.slot;
         self.session().multi = None;
+        self.session().fieldsets.clear();
         crate::watch::unwatch_all(self.server, slot);
         self.db = DbIndex(0);
     }

@@ -2,7 +2,7 @@
 
 use crate::server::{Key, Server};
 use std::time::{Duration, Instant};
-use store::DbIndex;
+use store::{DbIndex, Due};
 
 /// Time that one round of the expire cycle may take.
 const EXPIRE_SLICE: Duration = Duration::from_millis(1);
@@ -59,14 +59,18 @@ fn expire_for(server: &mut Server, started: Instant) -> bool {
     for index in 0..server.keyspace.count() {
         let db = DbIndex(index);
         loop {
-            let mut due: Vec<Vec<u8>> = Vec::new();
-            let more = server
-                .keyspace
-                .db_mut(db)
-                .expired(now_ms, EXPIRE_BATCH, EXPIRE_BUDGET, |key, _| due.push(key.to_vec()));
-            for name in due {
-                let hash = server.keyspace.hash(&name);
-                server.expire(db, Key { bytes: &name, hash });
+            let mut due: Vec<(Vec<u8>, Due)> = Vec::new();
+            let more =
+                server
+                    .keyspace
+                    .db_mut(db)
+                    .expired(now_ms, EXPIRE_BATCH, EXPIRE_BUDGET, |key, what| due.push((key.to_vec(), what)));
+            for (name, what) in due {
+                let key = Key { bytes: &name, hash: server.keyspace.hash(&name) };
+                match what {
+                    Due::Key => server.expire(db, key),
+                    Due::Inside => server.expire_fields(db, key),
+                }
                 server.replication.commit();
             }
             if !more {

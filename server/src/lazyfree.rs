@@ -9,6 +9,10 @@ use store::Garbage;
 /// Allocations from which on freeing is handed over; below that it costs less than the message. As in Redis.
 const THRESHOLD: usize = 64;
 
+/// Allocations from which on freeing is handed over whatever the configuration says: it would take the actor about a
+/// millisecond.
+const BIG: usize = 16 * 1024;
+
 /// The way to the thread that frees; it starts with the first value.
 #[derive(Debug, Default)]
 pub struct LazyFree {
@@ -18,9 +22,10 @@ pub struct LazyFree {
 }
 
 impl LazyFree {
-    /// Frees a value, elsewhere if `lazily` and it is big.
+    /// Frees a value, elsewhere if it is big: sooner if `lazily`.
     pub fn release(&self, garbage: Garbage, lazily: bool) {
-        if !lazily || garbage.free_effort() <= THRESHOLD {
+        let most = if lazily { THRESHOLD } else { BIG };
+        if garbage.free_effort() <= most {
             drop(garbage);
             return;
         }

@@ -21,8 +21,10 @@ use common::command::{CommandError, Daemon, Table};
 use common::net::{Batch, Mailbox};
 use common::pubsub::PubSub;
 use std::collections::VecDeque;
+use store::stream::StreamLimits;
 use store::{
-    At, DbIndex, Entry, Garbage, Hash, Keyspace, Limits, ListLimit, NewValue, Object, SetLimit, Typed,
+    At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue, Object,
+    SetLimit, SortedSetLimits, Typed,
 };
 
 /// The daemon as the command type sees it.
@@ -219,7 +221,19 @@ impl Server {
             entries: self.config.set_max_listpack_entries as usize,
             value: self.config.set_max_listpack_value as usize,
         };
-        Limits { list, set }
+        let sorted_set = SortedSetLimits {
+            entries: self.config.zset_max_listpack_entries as usize,
+            value: self.config.zset_max_listpack_value as usize,
+        };
+        let hash = HashLimit {
+            entries: self.config.hash_max_listpack_entries as usize,
+            value: self.config.hash_max_listpack_value as usize,
+        };
+        let stream = StreamLimits {
+            node_bytes: self.config.stream_node_max_bytes,
+            node_entries: self.config.stream_node_max_entries,
+        };
+        Limits { list, set, sorted_set, hash, stream }
     }
 
     /// As [`Self::read`], for a command that wants an object of one type.
@@ -266,6 +280,92 @@ impl Server {
         Ok(self.keyspace.db_mut(db).entry_at_mut(at).into_typed().expect("it was just seen"))
     }
 
+    /// As [`Self::read_typed`], for a hash: fields whose time is up are taken out on the way if that is cheap.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    #[inline]
+    pub fn read_hash(&mut self, db: DbIndex, key: Key<'_>) -> Result<Option<&HashValue>, CommandError> {
+        let Some(at) = self.look_up(db, key, true) else { return Ok(None) };
+        let entry = self.keyspace.db(db).entry_at(at);
+        if let Some(access) = self.access.after_read(entry.access()) {
+            entry.touch(access);
+        }
+        self.hash_at(db, key, at)
+    }
+
+    fn hash_at(&mut self, db: DbIndex, key: Key<'_>, at: At) -> Result<Option<&HashValue>, CommandError> {
+        let hash = typed::<HashValue>(self.keyspace.db(db).entry_at(at))?;
+        if hash.is_small() && hash.next_due().is_some_and(|due| due <= self.time.now_ms()) {
+            self.expire_fields(db, key);
+            return Ok(self.keyspace.db(db).get(key.hash, key.bytes).and_then(|entry| entry.typed()));
+        }
+        Ok(self.keyspace.db(db).entry_at(at).typed())
+    }
+
+    /// A hash that is about to be changed, as [`Self::find_typed`]; fields whose time is up are taken out on the way if
+    /// that is cheap. [`Self::edit_hash`] makes the change.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn find_hash(&mut self, db: DbIndex, key: Key<'_>) -> Result<Option<&HashValue>, CommandError> {
+        match self.locate(db, key) {
+            Some(at) => self.hash_at(db, key, at),
+            None => Ok(None),
+        }
+    }
+
+    /// Changes a hash. A missing one is made if `creates`; `None` if it is not.
+    ///
+    /// # Errors
+    /// When the key holds something else.
+    pub fn edit_hash<R>(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        creates: bool,
+        change: impl FnOnce(&mut HashValue) -> R,
+    ) -> Result<Option<R>, CommandError> {
+        if self.find_hash(db, key)?.is_some() {
+            let mut entry = self.keyspace.db_mut(db).get_mut(key.hash, key.bytes).expect("it was just found");
+            return Ok(entry.change(change));
+        }
+        if !creates {
+            return Ok(None);
+        }
+        self.notify_new(db, key.bytes);
+        let mut entry = self.keyspace.db_mut(db).create(key.hash, key.bytes, Object::from(HashValue::new()));
+        Ok(entry.change(change))
+    }
+
+    /// Takes out some of a hash's fields whose time is up, and lets replicas do so; the hash itself when it is empty
+    /// then. As with keys, that is no change in the sense of `dirty`.
+    #[cold]
+    pub fn expire_fields(&mut self, db: DbIndex, key: Key<'_>) {
+        let now_ms = self.time.now_ms();
+        let Some(mut entry) = self.keyspace.db_mut(db).get_mut(key.hash, key.bytes) else { return };
+        let expired = entry.change(|hash: &mut HashValue| {
+            let due = hash.due(now_ms);
+            for field in &due {
+                hash.remove(field);
+            }
+            due
+        });
+        let expired = expired.unwrap_or_default();
+        if !expired.is_empty() {
+            self.stats.expired_fields += expired.len() as u64;
+            let words = [&b"HDEL"[..], key.bytes].into_iter().chain(expired.iter().map(Vec::as_slice));
+            self.replication.propagate(db, &words.collect::<Vec<_>>());
+            let emptied = self.remove_emptied::<HashValue>(db, key);
+            self.watches.touch(&mut self.clients, db, key.bytes);
+            self.notify(db, key.bytes, Event::HEXPIRED);
+            if emptied {
+                self.notify(db, key.bytes, Event::DEL);
+            }
+        }
+        self.keyspace.db_mut(db).note_due(key.hash, key.bytes);
+    }
+
     #[inline]
     fn look_up(&mut self, db: DbIndex, key: Key<'_>, announces: bool) -> Option<At> {
         let place = self.keyspace.db(db);
@@ -298,6 +398,7 @@ impl Server {
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         self.replication.propagate(db, &[verb, key.bytes]);
         self.watches.touch_expired(&mut self.clients, db, key.bytes);
+        self.blocked.signal(db, key.bytes);
         self.notify(db, key.bytes, Event::EXPIRED);
     }
 

@@ -4,6 +4,7 @@ use common::clients::{ClientClass, Extension, Held};
 use common::command::{Args, CommandId};
 use common::net::Batch;
 use store::DbIndex;
+use store::stream::StreamId;
 
 /// A command queued by MULTI.
 #[derive(Debug)]
@@ -60,6 +61,10 @@ pub enum Wait {
         keys: Vec<(DbIndex, Vec<u8>)>,
         /// What to say when the time is up.
         on_timeout: TimeoutReply,
+        /// Of streams: the IDs behind which entries are wanted, as they were when the wait began.
+        ids: Vec<StreamId>,
+        /// A key that is deleted is news as well.
+        until_gone: bool,
     },
     /// Replicas acknowledge an offset of the replication stream.
     Replicas {
@@ -86,6 +91,8 @@ pub struct Parked {
 pub struct Session {
     /// The open transaction.
     pub multi: Option<Box<Multi>>,
+    /// Field names by the name that HIMPORT PREPARE gave them.
+    pub fieldsets: std::collections::HashMap<Vec<u8>, Vec<Vec<u8>>>,
     /// Commands of the transaction that runs, and bytes of their words.
     pub executing: Option<(u32, u32)>,
     /// Watched keys.

@@ -174,6 +174,14 @@ pub fn shut_down_by_client(cx: &mut Cx<'_>, wish: Shutdown) -> Result<Outcome, C
     }
     let slot: Slot = cx.slot;
     cx.server.lifecycle.asked_by.push(slot);
-    cx.wait = Some((Wait::Keys { keys: Vec::new(), on_timeout: TimeoutReply::NullArray }, None));
+    cx.wait = Some((
+        Wait::Keys {
+            keys: Vec::new(),
+            on_timeout: TimeoutReply::NullArray,
+            ids: Vec::new(),
+            until_gone: false,
+        },
+        None,
+    ));
     Ok(Outcome::Block)
 }

@@ -117,6 +117,11 @@ fn fill(redis: &mut Redis) {
     for n in 0..5000_i64 {
         redis.words(&format!("RPUSH big element-{n} {n} {}", n * 1_000_003));
         redis.words(&format!("SET key:{n} value:{n}"));
+        redis.words(&format!("SADD members member-{n} {n}"));
+        redis.words(&format!("HSET fields field-{n} {n} {n} value-{n}"));
+        redis.words(&format!("SADD numbers:{} {}", n % 20, n * 1_000_003));
+        redis.words(&format!("SADD few:{} member-{n}", n % 600));
+        redis.words(&format!("HSET record:{} field-{n} value-{n} {n} 1", n % 600));
     }
     redis.words("EXPIRE big 100000");
     redis.words("SELECT 9");
@@ -128,7 +133,14 @@ fn fill(redis: &mut Redis) {
 
 fn write_again(kept: &Kept, path: &Path, compression: bool, checksum: bool) {
     let mut writer = Writer::new(std::fs::File::create(path).unwrap(), compression, checksum);
-    let info = Info { redis_version: "7.0.15", ctime: 0, used_memory: 0, replication: None, aof_base: false };
+    let info = Info {
+        redis_version: "7.0.15",
+        ctime: 0,
+        used_memory: 0,
+        replication: None,
+        aof_base: false,
+        has_expiring_fields: false,
+    };
     writer.header(&info).unwrap();
     for &(db, keys, expires) in &kept.sizes {
         writer.select_db(db).unwrap();

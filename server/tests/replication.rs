@@ -280,6 +280,27 @@ fn the_feed_says_it_in_words_of_redis_7_0() {
     check("RENAME a c", &["RENAME a c"]);
     check("COPY c d", &["COPY c d"]);
     check("MOVE d 1", &["MOVE d 1"]);
+    check("SADD s 1 2 3", &["SADD s 1 2 3"]);
+    check("SADD s 1 2", &[]);
+    check("SPOP s", &["SREM s *"]);
+    check("SPOP s 9", &["UNLINK s"]);
+    check("HSET h f 1 g 2 h 3 i 4", &["HSET h f 1 g 2 h 3 i 4"]);
+    check("HINCRBYFLOAT h f 0.5", &["HSET h f 1.5"]);
+    check("HEXPIRE h 100 FIELDS 2 f nothing", &["HPEXPIREAT h * FIELDS 1 f"]);
+    check("HEXPIRE h 100 NX FIELDS 1 f", &[]);
+    check("HINCRBYFLOAT h f 0.5", &["MULTI", "HSET h f 2", "HPEXPIREAT h * FIELDS 1 f", "EXEC"]);
+    check("HSETEX h KEEPTTL FIELDS 1 f 7", &["MULTI", "HSET h f 7", "HPEXPIREAT h * FIELDS 1 f", "EXEC"]);
+    check("HGETEX h PERSIST FIELDS 2 f g", &["HPERSIST h FIELDS 1 f"]);
+    check("HGETEX h EX 100 FIELDS 2 g f", &["HPEXPIREAT h * FIELDS 2 g f"]);
+    check("HPERSIST h FIELDS 1 g", &["HPERSIST h FIELDS 1 g"]);
+    check("HSETEX h FNX FIELDS 1 f 8", &[]);
+    check("HSETEX h EX 5 FIELDS 1 j 5", &["MULTI", "HSET h j 5", "HPEXPIREAT h * FIELDS 1 j", "EXEC"]);
+    check("HEXPIREAT h 1 FIELDS 1 g", &["HDEL h g"]);
+    check("HGETDEL h FIELDS 2 h x", &["HDEL h h"]);
+    check("HPEXPIRE h 1 FIELDS 1 i", &["HPEXPIREAT h * FIELDS 1 i"]);
+    std::thread::sleep(Duration::from_millis(5));
+    check("HGET h i", &["HDEL h i"]);
+    check("DEL h", &["DEL h"]);
     // Keys that a walk finds expired are changes of their own: no MULTI around them.
     check("SET e1 x PX 1", &["SET e1 x PXAT *"]);
     check("SET e2 x PX 1", &["SET e2 x PXAT *"]);

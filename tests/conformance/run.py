@@ -196,6 +196,7 @@ class Binaries:
 
     server: pathlib.Path
     sentinel: pathlib.Path
+    is_redis: bool
 
     def install(self, src):
         src.mkdir()
@@ -229,7 +230,7 @@ def chosen_binaries(args):
     for path in (server, sentinel):
         if not os.access(path, os.X_OK):
             raise CannotRun(f"{path} does not exist or cannot be executed (make conformance builds ours)")
-    return Binaries(server, sentinel)
+    return Binaries(server, sentinel, args.reference)
 
 
 def prepared_root(suite, work, unit, binaries):
@@ -282,6 +283,8 @@ def run_unit(suite, work, unit, plan, binaries, slot):
         "tclsh", "tests/test_helper.tcl", "--single", unit, "--durable", "--clients", "1",
         "--baseport", str(base_port), "--portcount", str(PORTS_PER_SLOT - 100), *plan.args,
     ]
+    if not binaries.is_redis:
+        command += plan.our_args
     for name in plan.skipped:
         command += ["--skiptest", name]
     log = LOGS / (unit.replace("/", "-") + ".log")
@@ -376,6 +379,7 @@ class Plan:
     passed: int = 0
     limit_s: int = DEFAULT_LIMIT_S
     args: list = dataclasses.field(default_factory=list)
+    our_args: list = dataclasses.field(default_factory=list)
     not_passing: dict = dataclasses.field(default_factory=dict)
     skipped: dict = dataclasses.field(default_factory=dict)
 
@@ -397,8 +401,9 @@ def write_expected(plans):
     for unit, plan in sorted(plans.items()):
         out += ["", f"[unit.{quoted(unit)}]", f"redis = {plan.redis}", f"passed = {plan.passed}"]
         out += [f"limit_s = {plan.limit_s}"]
-        if plan.args:
-            out += [f"args = [{', '.join(quoted(arg) for arg in plan.args)}]"]
+        for title, words in (("args", plan.args), ("our_args", plan.our_args)):
+            if words:
+                out += [f"{title} = [{', '.join(quoted(arg) for arg in words)}]"]
         for title, cases in (("not_passing", plan.not_passing), ("skipped", plan.skipped)):
             if cases:
                 out += ["", f"[unit.{quoted(unit)}.{title}]"]

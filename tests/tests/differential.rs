@@ -3,6 +3,9 @@
 //! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer, `OCHRE_TEST_ALL=1` prints every
 //! difference instead of stopping at the first.
 
+#[path = "differential/groups.rs"]
+mod groups;
+
 use ochre_tests::{Client, Reply, Settings};
 
 /// Commands per sequence in a normal run.

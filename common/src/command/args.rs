@@ -88,6 +88,11 @@ impl<'b> Args<'b> {
         is
     }
 
+    /// Takes the next word if it is one of `words` in any case; what that one stands for.
+    pub fn take_one<T: Copy>(&mut self, words: &[(&str, T)]) -> Option<T> {
+        words.iter().find(|(word, _)| self.take(word)).map(|(_, meaning)| *meaning)
+    }
+
     /// Takes the next word as an integer.
     pub fn integer(&mut self) -> Result<i64, CommandError> {
         parse_i64(self.expect_next()?).ok_or(CommandError::NotAnInteger)

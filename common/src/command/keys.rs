@@ -24,6 +24,14 @@ pub enum Access {
     Overwrite,
     /// `OW insert`: writes the value only where there was none.
     Create,
+    /// `RW access`: reads the value and may rewrite it to the same effect, as PFCOUNT.
+    ReadWrite,
+    /// `RW access insert`: adds to the value after a look at it, as PFMERGE.
+    RwMerge,
+    /// `RW delete update`: changes the value and removes parts.
+    DeleteUpdate,
+    /// `RW access update variable_flags`: only reads where all options do, as BITFIELD with nothing but GET.
+    Bitfield,
     /// `RM delete`: removes the value.
     Remove,
     /// `RW access update variable_flags`: depends on options, as SET with GET.
@@ -52,7 +60,10 @@ impl Access {
             Self::Overwrite => &["OW", "update"],
             Self::Create => &["OW", "insert"],
             Self::Remove => &["RM", "delete"],
-            Self::Variable => &["RW", "access", "update", "variable_flags"],
+            Self::ReadWrite => &["RW", "access"],
+            Self::RwMerge => &["RW", "access", "insert"],
+            Self::DeleteUpdate => &["RW", "delete", "update"],
+            Self::Variable | Self::Bitfield => &["RW", "access", "update", "variable_flags"],
             Self::VariableDelete => &["RW", "delete", "variable_flags"],
             Self::NotKey => &["not_key"],
         }
@@ -118,6 +129,8 @@ impl KeySpec {
         match self.access {
             Access::Variable if args.all().skip(3).any(reads) => Access::RwUpdate,
             Access::Variable => Access::Overwrite,
+            Access::Bitfield if only_gets(args) => Access::Read,
+            Access::Bitfield => Access::RwUpdate,
             Access::VariableDelete if args.count() > 2 => Access::RwDelete,
             Access::VariableDelete => Access::Remove,
             access => access,
@@ -171,6 +184,22 @@ impl KeySpec {
     }
 }
 
+/// Whether a BITFIELD reads only: every operation behind the key is GET and its two words, OVERFLOW and its one aside.
+fn only_gets(args: &Args<'_>) -> bool {
+    let mut at = 2;
+    while at < args.count() {
+        let word = args.get(at);
+        if word.eq_ignore_ascii_case(b"get") && at + 2 < args.count() {
+            at += 3;
+        } else if word.eq_ignore_ascii_case(b"overflow") && at + 1 < args.count() {
+            at += 2;
+        } else {
+            return false;
+        }
+    }
+    true
+}
+
 /// A key of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRef {
@@ -222,6 +251,9 @@ mod tests {
         check(Access::Variable, "SET k get", Access::Overwrite);
         check(Access::Variable, "SET k v GET", Access::RwUpdate);
         check(Access::Variable, "SET k v IFEQ x", Access::RwUpdate);
+        check(Access::Bitfield, "BITFIELD k GET u8 0 overflow sat get i4 #2", Access::Read);
+        check(Access::Bitfield, "BITFIELD k GET u8 0 SET u8 0 1", Access::RwUpdate);
+        check(Access::Bitfield, "BITFIELD k GET u8", Access::RwUpdate);
         check(Access::VariableDelete, "DELEX k", Access::Remove);
         check(Access::VariableDelete, "DELEX k IFEQ v", Access::RwDelete);
     }

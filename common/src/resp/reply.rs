@@ -178,6 +178,11 @@ impl Reply {
         self.double_spelled(&double_text(value));
     }
 
+    /// A double as a bulk string in either version.
+    pub fn bulk_double(&mut self, value: f64) {
+        self.bulk(double_text(value).as_bytes());
+    }
+
     /// A double that was computed with more digits than `f64` has, spelled out; in RESP2 a bulk string.
     pub fn double_spelled(&mut self, text: &str) {
         match self.resp {
@@ -288,6 +293,33 @@ impl Reply {
         match self.resp {
             Resp::V3 => self.header(b'%', len as i64),
             Resp::V2 => self.header(b'*', len as i64 * 2),
+        }
+    }
+
+    /// An array of `len` pairs, each of which [`Self::pair`] begins; in RESP2 an array of twice as many elements.
+    pub fn pairs(&mut self, len: usize) {
+        self.array(if self.resp == Resp::V2 { len * 2 } else { len });
+    }
+
+    /// The two elements of a pair follow.
+    pub fn pair(&mut self) {
+        if self.resp == Resp::V3 {
+            self.array(2);
+        }
+    }
+
+    /// Begins a list of names with values: a map in RESP3, in RESP2 an array of pairs. [`Self::entry`] before each.
+    pub fn entries(&mut self, len: usize) {
+        match self.resp {
+            Resp::V3 => self.map(len),
+            Resp::V2 => self.array(len),
+        }
+    }
+
+    /// Begins one of [`Self::entries`].
+    pub fn entry(&mut self) {
+        if self.resp == Resp::V2 {
+            self.array(2);
         }
     }
 

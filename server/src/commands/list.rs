@@ -1,4 +1,8 @@
-//! The list group.
+//! The list group: the entries, and what takes or adds elements at the ends. `inner.rs` looks at and changes the middle,
+//! `moving.rs` carries elements from one list to another.
+
+mod inner;
+mod moving;
 
 use super::{doc, integer, timeout_ms, write_element};
 use crate::context::{Caller, Cx};
@@ -6,168 +10,89 @@ use crate::events::Event;
 use crate::server::{Key, Ochre, Server};
 use crate::session::TimeoutReply;
 use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome,
+    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
 };
 use common::resp::Reply;
 use store::{DbIndex, End, List};
 
-const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
-const ACL: &[Acl] = &[Acl::List];
+const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
+const POPS: Flags = Flags::WRITE.and(Flags::FAST);
+const PUSHES: Flags = WRITE.and(Flags::FAST);
+const WAITS: Flags = Flags::WRITE.and(Flags::BLOCKING);
+
+const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
+const INSERT: &[KeySpec] = &[KeySpec::one(1, Access::RwInsert)];
+const POP: &[KeySpec] = &[KeySpec::one(1, Access::RwDelete)];
+const DELETE: &[KeySpec] = &[KeySpec::one(1, Access::Delete)];
+const POP_ANY: &[KeySpec] = &[KeySpec::until(1, -2, 1, Access::RwDelete)];
+const MOVE: &[KeySpec] = &[KeySpec::one(1, Access::RwDelete), KeySpec::one(2, Access::RwInsert)];
+
+/// One entry; the family's fields that vary.
+const fn entry(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    keys: &'static [KeySpec],
+    doc: Doc,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    Command { name, arity, flags, acl: &[Acl::List], keys, tips: &[], doc, subcommands: &[], run }
+}
 
 /// The family.
+#[rustfmt::skip]
 pub const COMMANDS: &[Command<Ochre>] = &[
-    Command {
-        name: "lpush",
-        arity: Arity::AtLeast(3),
-        flags: WRITE_FAST.and(Flags::DENYOOM),
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::RwInsert)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "1.0.0",
-            "O(1) per element",
-            "key element [element ...]",
-            "Adds elements at the head, making the list if it is missing.",
-        ),
-        subcommands: &[],
-        run: |cx, args| push(cx, args, End::Head, true),
-    },
-    Command {
-        name: "rpush",
-        arity: Arity::AtLeast(3),
-        flags: WRITE_FAST.and(Flags::DENYOOM),
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::RwInsert)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "1.0.0",
-            "O(1) per element",
-            "key element [element ...]",
-            "Adds elements at the tail, making the list if it is missing.",
-        ),
-        subcommands: &[],
-        run: |cx, args| push(cx, args, End::Tail, true),
-    },
-    Command {
-        name: "lpushx",
-        arity: Arity::AtLeast(3),
-        flags: WRITE_FAST.and(Flags::DENYOOM),
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::RwInsert)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "2.2.0",
-            "O(1) per element",
-            "key element [element ...]",
-            "Adds elements at the head of a list that exists.",
-        ),
-        subcommands: &[],
-        run: |cx, args| push(cx, args, End::Head, false),
-    },
-    Command {
-        name: "rpushx",
-        arity: Arity::AtLeast(3),
-        flags: WRITE_FAST.and(Flags::DENYOOM),
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::RwInsert)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "2.2.0",
-            "O(1) per element",
-            "key element [element ...]",
-            "Adds elements at the tail of a list that exists.",
-        ),
-        subcommands: &[],
-        run: |cx, args| push(cx, args, End::Tail, false),
-    },
-    Command {
-        name: "lpop",
-        arity: Arity::AtLeast(2),
-        flags: WRITE_FAST,
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::RwDelete)],
-        tips: &[],
-        doc: doc("list", "1.0.0", "O(N), N elements taken", "key [count]", "Takes elements from the head."),
-        subcommands: &[],
-        run: |cx, args| pop(cx, args, End::Head),
-    },
-    Command {
-        name: "rpop",
-        arity: Arity::AtLeast(2),
-        flags: WRITE_FAST,
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::RwDelete)],
-        tips: &[],
-        doc: doc("list", "1.0.0", "O(N), N elements taken", "key [count]", "Takes elements from the tail."),
-        subcommands: &[],
-        run: |cx, args| pop(cx, args, End::Tail),
-    },
-    Command {
-        name: "llen",
-        arity: Arity::Exactly(2),
-        flags: Flags::READONLY.and(Flags::FAST),
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::Meta)],
-        tips: &[],
-        doc: doc("list", "1.0.0", "O(1)", "key", "Counts the elements."),
-        subcommands: &[],
-        run: llen,
-    },
-    Command {
-        name: "lrange",
-        arity: Arity::Exactly(4),
-        flags: Flags::READONLY,
-        acl: ACL,
-        keys: &[KeySpec::one(1, Access::Read)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "1.0.0",
-            "O(S+N), S the distance of start from the nearer end in nodes, N elements",
-            "key start stop",
-            "Reads a range of elements.",
-        ),
-        subcommands: &[],
-        run: lrange,
-    },
-    Command {
-        name: "blpop",
-        arity: Arity::AtLeast(3),
-        flags: Flags::WRITE.and(Flags::BLOCKING),
-        acl: ACL,
-        keys: &[KeySpec::until(1, -2, 1, Access::RwDelete)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "2.0.0",
-            "O(N), N keys",
-            "key [key ...] timeout",
-            "Takes the first element of the first list that has one, waiting for it.",
-        ),
-        subcommands: &[],
-        run: |cx, args| blocking_pop(cx, args, End::Head),
-    },
-    Command {
-        name: "brpop",
-        arity: Arity::AtLeast(3),
-        flags: Flags::WRITE.and(Flags::BLOCKING),
-        acl: ACL,
-        keys: &[KeySpec::until(1, -2, 1, Access::RwDelete)],
-        tips: &[],
-        doc: doc(
-            "list",
-            "2.0.0",
-            "O(N), N keys",
-            "key [key ...] timeout",
-            "Takes the last element of the first list that has one, waiting for it.",
-        ),
-        subcommands: &[],
-        run: |cx, args| blocking_pop(cx, args, End::Tail),
-    },
+    entry("lpush", Arity::AtLeast(3), PUSHES, INSERT,
+        doc("list", "1.0.0", "O(1) per element", "key element [element ...]", "Adds elements at the head, making the list if it is missing."), |cx, args| push(cx, args, End::Head, true)),
+    entry("rpush", Arity::AtLeast(3), PUSHES, INSERT,
+        doc("list", "1.0.0", "O(1) per element", "key element [element ...]", "Adds elements at the tail, making the list if it is missing."), |cx, args| push(cx, args, End::Tail, true)),
+    entry("lpushx", Arity::AtLeast(3), PUSHES, INSERT,
+        doc("list", "2.2.0", "O(1) per element", "key element [element ...]", "Adds elements at the head of a list that exists."), |cx, args| push(cx, args, End::Head, false)),
+    entry("rpushx", Arity::AtLeast(3), PUSHES, INSERT,
+        doc("list", "2.2.0", "O(1) per element", "key element [element ...]", "Adds elements at the tail of a list that exists."), |cx, args| push(cx, args, End::Tail, false)),
+    entry("lpop", Arity::AtLeast(2), POPS, POP,
+        doc("list", "1.0.0", "O(N), N elements taken", "key [count]", "Takes elements from the head."), |cx, args| pop(cx, args, End::Head)),
+    entry("rpop", Arity::AtLeast(2), POPS, POP,
+        doc("list", "1.0.0", "O(N), N elements taken", "key [count]", "Takes elements from the tail."), |cx, args| pop(cx, args, End::Tail)),
+    entry("llen", Arity::Exactly(2), Flags::READONLY.and(Flags::FAST), &[KeySpec::one(1, Access::Meta)],
+        doc("list", "1.0.0", "O(1)", "key", "Counts the elements."), llen),
+    entry("lrange", Arity::Exactly(4), Flags::READONLY, READ,
+        doc("list", "1.0.0", "O(S+N), S the distance of start from the nearer end in nodes, N elements", "key start stop", "Reads a range of elements."), lrange),
+    entry("lindex", Arity::Exactly(3), Flags::READONLY, READ,
+        doc("list", "1.0.0", "O(N), N nodes between the element and the nearer end", "key index", "Reads one element by its place."), inner::lindex),
+    entry("linsert", Arity::Exactly(5), WRITE, INSERT,
+        doc("list", "2.2.0", "O(N), N elements before the pivot", "key <BEFORE | AFTER> pivot element", "Puts an element beside another one."), inner::linsert),
+    entry("lpos", Arity::AtLeast(3), Flags::READONLY, READ,
+        doc("list", "6.0.6", "O(N), N elements looked at", "key element [RANK rank] [COUNT num-matches] [MAXLEN len]", "Tells the places of elements that are equal to one."), inner::lpos),
+    entry("lrem", Arity::Exactly(4), Flags::WRITE, DELETE,
+        doc("list", "1.0.0", "O(N), N elements", "key count element", "Removes elements that are equal to one."), inner::lrem),
+    entry("lset", Arity::Exactly(4), WRITE, &[KeySpec::one(1, Access::Update)],
+        doc("list", "1.0.0", "O(N), N nodes between the element and the nearer end", "key index element", "Replaces one element by its place."), inner::lset),
+    entry("ltrim", Arity::Exactly(4), Flags::WRITE, DELETE,
+        doc("list", "1.0.0", "O(N), N elements removed", "key start stop", "Removes all elements but those of a range."), inner::ltrim),
+    entry("lmpop", Arity::AtLeast(4), Flags::WRITE.and(Flags::MOVABLE_KEYS), &[KeySpec::counted(1, Access::RwDelete)],
+        doc("list", "7.0.0", "O(N+M), N keys, M elements taken", "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", "Takes elements of the first list that has some."), |cx, args| multi_pop(cx, args, None)),
+    entry("lmove", Arity::Exactly(5), WRITE, MOVE,
+        doc("list", "6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT>", "Moves an element from one list to another, or within one."), moving::lmove),
+    entry("lmovem", Arity::AtLeast(5), WRITE, MOVE,
+        doc("list", "8.10.0", "O(N), N elements moved", "source destination <LEFT | RIGHT> <LEFT | RIGHT> [<COUNT count | EXACTLY exactly> <OBO | BULK>]", "Moves several elements from one list to another."), |cx, args| moving::lmovem(cx, args, false)),
+    entry("rpoplpush", Arity::Exactly(3), WRITE, MOVE,
+        doc("list", "1.2.0", "O(1)", "source destination", "Moves the last element of a list to the head of another."), moving::rpoplpush),
+    entry("blpop", Arity::AtLeast(3), WAITS, POP_ANY,
+        doc("list", "2.0.0", "O(N), N keys", "key [key ...] timeout", "Takes the first element of the first list that has one, waiting for it."), |cx, args| blocking_pop(cx, args, End::Head)),
+    entry("brpop", Arity::AtLeast(3), WAITS, POP_ANY,
+        doc("list", "2.0.0", "O(N), N keys", "key [key ...] timeout", "Takes the last element of the first list that has one, waiting for it."), |cx, args| blocking_pop(cx, args, End::Tail)),
+    entry("blmpop", Arity::AtLeast(5), WAITS.and(Flags::MOVABLE_KEYS), &[KeySpec::counted(2, Access::RwDelete)],
+        doc("list", "7.0.0", "O(N+M), N keys, M elements taken", "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]", "Takes elements of the first list that has some, waiting for them."), |cx, args| {
+            let timeout = args.next();
+            multi_pop(cx, args, Some(timeout))
+        }),
+    entry("blmove", Arity::Exactly(6), WAITS.and(Flags::DENYOOM), MOVE,
+        doc("list", "6.2.0", "O(1)", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout", "Moves an element from one list to another, waiting for it."), moving::blmove),
+    entry("blmovem", Arity::AtLeast(6), WAITS.and(Flags::DENYOOM), MOVE,
+        doc("list", "8.10.0", "O(N), N elements moved", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout [<COUNT count | EXACTLY exactly> <OBO | BULK>]", "Moves several elements from one list to another, waiting for them."), |cx, args| moving::lmovem(cx, args, true)),
+    entry("brpoplpush", Arity::Exactly(4), WAITS.and(Flags::DENYOOM), MOVE,
+        doc("list", "2.2.0", "O(1)", "source destination timeout", "Moves the last element of a list to the head of another, waiting for it."), moving::brpoplpush),
 ];
 
 fn push(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End, create: bool) -> CommandResult {
@@ -280,26 +205,97 @@ fn lrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 fn blocking_pop(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> CommandResult {
     let words = args.count();
     let timeout = timeout_ms(args.get(words - 1), cx.server.time.now_ms())?;
-    for index in 1..words - 1 {
-        let key = cx.key(args.get(index));
+    let keys = || (1..words - 1).map(|index| args.get(index));
+    let Some((key, _)) = first_list(cx, keys())? else { return wait_for_lists(cx, keys(), timeout) };
+    cx.reply.array(2);
+    cx.reply.bulk(key.bytes);
+    take(cx.server, &mut cx.reply, cx.db, key, end, 1);
+    cx.propagate_as(&[pop_name(end), key.bytes]);
+    Ok(Outcome::Done)
+}
+
+/// The command that takes elements from an end.
+fn pop_name(end: End) -> &'static [u8] {
+    if end == End::Head { b"LPOP" } else { b"RPOP" }
+}
+
+/// The first of several keys that holds a list, and that list's length.
+fn first_list<'k>(
+    cx: &mut Cx<'_>,
+    keys: impl Iterator<Item = &'k [u8]>,
+) -> Result<Option<(Key<'k>, usize)>, CommandError> {
+    for key in keys {
+        let key = cx.key(key);
         match cx.server.find_typed::<List>(cx.db, key) {
-            Ok(Some(_)) => {}
-            Ok(None) => continue,
+            Ok(Some(list)) => return Ok(Some((key, list.len()))),
+            Ok(None) => {}
             // A client that was woken passes over keys that turned into something else.
-            Err(_) if cx.resumed.is_some() => continue,
+            Err(_) if cx.resumed.is_some() => {}
             Err(error) => return Err(error),
         }
-        cx.reply.array(2);
-        cx.reply.bulk(key.bytes);
-        take(cx.server, &mut cx.reply, cx.db, key, end, 1);
-        cx.propagate_as(&[if end == End::Head { b"LPOP" } else { b"RPOP" }, key.bytes]);
-        return Ok(Outcome::Done);
     }
+    Ok(None)
+}
+
+/// Waits until one of several lists has elements; who may not wait gets the reply of a time that is up.
+fn wait_for_lists<'k>(
+    cx: &mut Cx<'_>,
+    keys: impl Iterator<Item = &'k [u8]>,
+    timeout_ms: i64,
+) -> CommandResult {
     if cx.caller != Caller::Client {
         cx.reply.null_array();
         return Ok(Outcome::Done);
     }
-    let deadline = cx.deadline(timeout);
-    cx.wait_for_keys((1..words - 1).map(|index| args.get(index)), deadline, TimeoutReply::NullArray);
+    let deadline = cx.deadline(timeout_ms);
+    cx.wait_for_keys(keys, deadline, TimeoutReply::NullArray);
     Ok(Outcome::Block)
+}
+
+/// LEFT or RIGHT.
+fn end_of(word: &[u8]) -> Result<End, CommandError> {
+    match word.to_ascii_uppercase().as_slice() {
+        b"LEFT" => Ok(End::Head),
+        b"RIGHT" => Ok(End::Tail),
+        _ => Err(CommandError::Syntax),
+    }
+}
+
+/// LMPOP, and BLMPOP when there is a timeout.
+fn multi_pop(cx: &mut Cx<'_>, args: &mut Args<'_>, timeout: Option<&[u8]>) -> CommandResult {
+    let positive = |word: &[u8], text: &'static str| {
+        let number = integer(word).ok().filter(|number| *number > 0);
+        number.map(|number| usize::try_from(number).unwrap_or(usize::MAX)).ok_or(CommandError::Text(text))
+    };
+    let count = positive(args.next(), "ERR numkeys should be greater than 0")?;
+    let keys: Vec<&[u8]> = args.rest().take(count).collect();
+    args.skip(keys.len());
+    if keys.len() < count {
+        return Err(CommandError::Syntax);
+    }
+    let end = end_of(args.expect_next()?)?;
+    let mut most = None;
+    while args.left() > 0 {
+        if most.is_some() || !args.take("COUNT") || args.left() == 0 {
+            return Err(CommandError::Syntax);
+        }
+        most = Some(positive(args.next(), "ERR count should be greater than 0")?);
+    }
+    let timeout = timeout.map(|word| timeout_ms(word, cx.server.time.now_ms())).transpose()?;
+    let Some((key, len)) = first_list(cx, keys.iter().copied())? else {
+        return match timeout {
+            Some(timeout) => wait_for_lists(cx, keys.into_iter(), timeout),
+            None => {
+                cx.reply.null_array();
+                Ok(Outcome::Done)
+            }
+        };
+    };
+    let count = most.unwrap_or(1).min(len);
+    cx.reply.array(2);
+    cx.reply.bulk(key.bytes);
+    cx.reply.array(count);
+    take(cx.server, &mut cx.reply, cx.db, key, end, count);
+    cx.propagate_as(&[pop_name(end), key.bytes, itoa::Buffer::new().format(count).as_bytes()]);
+    Ok(Outcome::Done)
 }

@@ -1,8 +1,11 @@
 //! The commands, a file per group of the documentation.
 
+pub mod bitmap;
 pub mod cluster;
 pub mod connection;
 pub mod generic;
+pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod module;
 pub mod persistence;
@@ -12,6 +15,8 @@ mod scan_options;
 pub mod scripting;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
+pub mod stream;
 pub mod string;
 pub mod transactions;
 

@@ -13,7 +13,7 @@ use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Find, Flags, KeySpec, Outcome, Search,
 };
 use common::resp::Reply;
-use store::{Entry, Expire, NewValue, Value};
+use store::{Entry, Expire, NewValue, SharedBytes, Value};
 
 const ACL: &[Acl] = &[Acl::String];
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
@@ -113,7 +113,10 @@ fn write_string(reply: &mut Reply, value: Value<'_>) -> Result<(), CommandError>
 }
 
 /// The bytes of a string value, integers in decimal.
-fn string_bytes<'v>(value: Value<'v>, buffer: &'v mut itoa::Buffer) -> Result<&'v [u8], CommandError> {
+pub(super) fn string_bytes<'v>(
+    value: Value<'v>,
+    buffer: &'v mut itoa::Buffer,
+) -> Result<&'v [u8], CommandError> {
     match value {
         Value::Bytes(bytes) => Ok(bytes),
         Value::Int(value) => Ok(buffer.format(value).as_bytes()),
@@ -192,7 +195,7 @@ fn getrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 /// Refuses a string longer than `proto-max-bulk-len`.
-fn check_length(cx: &Cx<'_>, len: u64) -> Result<(), CommandError> {
+pub(super) fn check_length(cx: &Cx<'_>, len: u64) -> Result<(), CommandError> {
     if len > cx.server.config.proto_max_bulk_len {
         return Err("ERR string exceeds maximum allowed size (proto-max-bulk-len)".into());
     }
@@ -205,6 +208,20 @@ fn value_to_change(cx: &mut Cx<'_>, key: Key<'_>) -> Result<(Vec<u8>, bool), Com
         Some(entry) => Ok((string_bytes(entry.value(), &mut itoa::Buffer::new())?.to_vec(), true)),
         None => Ok((Vec::new(), false)),
     }
+}
+
+/// Bytes from which on a string is handed over instead of copied into its entry.
+const HANDED_OVER: usize = 4096;
+
+/// Stores a string that was built for it.
+pub(super) fn put_string(cx: &mut Cx<'_>, key: Key<'_>, bytes: Vec<u8>, expire: Expire) {
+    let db = cx.server.keyspace.db_mut(cx.db);
+    let outcome = if bytes.len() >= HANDED_OVER {
+        db.set(key.hash, key.bytes, NewValue::Shared(SharedBytes::new(bytes)), expire)
+    } else {
+        db.set(key.hash, key.bytes, NewValue::Bytes(&bytes), expire)
+    };
+    cx.server.discard(outcome.garbage);
 }
 
 fn append(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {

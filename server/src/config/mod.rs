@@ -417,8 +417,16 @@ pub struct Config {
     pub set_max_intset_entries: u64,
     pub set_max_listpack_entries: u64,
     pub set_max_listpack_value: u64,
+    pub zset_max_listpack_entries: u64,
+    pub zset_max_listpack_value: u64,
     pub hash_max_listpack_entries: u64,
     pub hash_max_listpack_value: u64,
+    /// Bytes.
+    pub hll_sparse_max_bytes: u64,
+    /// Bytes; 0 means no limit.
+    pub stream_node_max_bytes: u64,
+    /// Entries; 0 means no limit.
+    pub stream_node_max_entries: u64,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
     /// Microseconds; -1 means none.
@@ -573,8 +581,13 @@ impl Config {
             set_max_intset_entries: 0,
             set_max_listpack_entries: 0,
             set_max_listpack_value: 0,
+            zset_max_listpack_entries: 0,
+            zset_max_listpack_value: 0,
             hash_max_listpack_entries: 0,
             hash_max_listpack_value: 0,
+            hll_sparse_max_bytes: 0,
+            stream_node_max_bytes: 0,
+            stream_node_max_entries: 0,
             active_rehashing: false,
             active_expire_effort: 0,
             slowlog_log_slower_than: 0,

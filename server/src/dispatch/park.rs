@@ -27,13 +27,20 @@ pub fn serve_ready(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
     while let Some(((db, key), waiting)) = server.blocked.next_ready() {
         for slot in waiting {
             let hash = server.keyspace.hash(&key);
-            if server.find(db, Key { bytes: &key, hash }).is_none() {
-                break;
+            let is_gone = server.find(db, Key { bytes: &key, hash }).is_none();
+            if is_gone && !waits_until_gone(server, slot) {
+                continue;
             }
             retry(server, host, slot, db);
         }
         server.replication.commit();
     }
+}
+
+/// Whether a client wants to hear that a key is gone.
+fn waits_until_gone(server: &Server, slot: Slot) -> bool {
+    let parked = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref());
+    matches!(parked, Some(Parked { wait: Wait::Keys { until_gone: true, .. }, .. }))
 }
 
 /// Runs a blocked client's command again.
@@ -46,6 +53,9 @@ fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbInde
     let mut cx = Cx::begin(server, host, slot);
     cx.db = db;
     cx.resumed = Some(parked.deadline_ms);
+    if let Wait::Keys { ids, .. } = &parked.wait {
+        cx.waited_ids.clone_from(ids);
+    }
     let flow = match resolved {
         Ok(id) => {
             let command = cx.server.table.command(id);

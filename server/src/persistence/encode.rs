@@ -15,6 +15,8 @@ pub struct Header {
     pub replication: Option<(String, i64, u32)>,
     /// Keys and keys with an expiry per database.
     pub sizes: Vec<(u64, u64)>,
+    /// Keys in which something expires.
+    pub volatile: u64,
     /// `rdbcompression`.
     pub compression: bool,
     /// `rdbchecksum`.
@@ -33,6 +35,7 @@ impl Header {
             used_memory: crate::memory::used_bytes(),
             replication: None,
             sizes: (0..keyspace.count()).map(size).collect(),
+            volatile: (0..keyspace.count()).map(|db| keyspace.db(DbIndex(db)).volatile() as u64).sum(),
             compression,
             checksum,
         }
@@ -71,6 +74,7 @@ impl<W: Write> Encoder<W> {
                 offset: *offset,
             }),
             aof_base: false,
+            has_expiring_fields: header.volatile > 0,
         })?;
         let sizes = header.sizes.iter().map(|sizes| Some(*sizes)).collect();
         Ok(Self { writer, selected: None, sizes })

@@ -37,6 +37,8 @@ pub struct Stats {
     pub keyspace_hits: u64,
     pub keyspace_misses: u64,
     pub expired_keys: u64,
+    /// Fields of hashes deleted because their time was up.
+    pub expired_fields: u64,
     pub expired_time_cap_reached: u64,
     pub protocol_errors: u64,
     pub query_buffer_disconnections: u64,

@@ -41,6 +41,8 @@ pub struct Db {
     table: Table<EntryBox>,
     /// Entries with an expiry.
     expires: usize,
+    /// Entries with an expiry on something inside them.
+    volatile: usize,
     /// The stamp that new entries get.
     stamp: u8,
     /// The access bits that new entries get.
@@ -59,6 +61,7 @@ impl Db {
         Self {
             table: Table::new(seed),
             expires: 0,
+            volatile: 0,
             stamp: 0,
             access: 0,
             renews: true,
@@ -83,6 +86,11 @@ impl Db {
     #[inline]
     pub fn expires(&self) -> usize {
         self.expires
+    }
+
+    /// Number of keys in which something expires: hashes with such fields.
+    pub fn volatile(&self) -> usize {
+        self.volatile
     }
 
     /// The access bits that new entries get from now on (the lower 24), and whether overwritten ones get them too.
@@ -174,15 +182,14 @@ impl Db {
         // Twice: from the place to the end, then from the start.
         for _ in 0..2 {
             while visited < count && budget > 0 && self.expires > 0 {
-                let went_on = self.table.sample_due(from, &mut budget, |entry| match entry.expire() {
-                    None => NEVER,
-                    Some(at) => {
-                        if visited < count {
-                            visited += 1;
-                            visit(entry.key(), entry.access(), at);
-                        }
-                        tick(at)
+                let went_on = self.table.sample_due(from, &mut budget, |entry| {
+                    if let Some(at) = entry.expire()
+                        && visited < count
+                    {
+                        visited += 1;
+                        visit(entry.key(), entry.access(), at);
                     }
+                    due(entry).map_or(NEVER, tick)
                 });
                 match went_on {
                     Some(prefix) => from = prefix << (64 - Hash::PREFIX_BITS),
@@ -230,7 +237,7 @@ impl Db {
         };
         self.before_change(at, true);
         let entry = self.table.item(at);
-        let (kind, old_expire) = (entry.value().kind(), entry.expire());
+        let (kind, old_expire, old_due) = (entry.value().kind(), entry.expire(), inner_due(&entry));
         let expire = match expire {
             Expire::Keep => old_expire,
             Expire::None => None,
@@ -245,6 +252,7 @@ impl Db {
             big
         });
         self.expiry_changed(at, old_expire, expire);
+        self.inner_due_changed(at, old_due);
         SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
     }
 
@@ -264,6 +272,7 @@ impl Db {
         entry.set_access(self.access);
         let at = self.table.insert(hash, entry);
         self.expiry_changed(at, None, expire);
+        self.inner_due_changed(at, None);
         at
     }
 
@@ -278,6 +287,7 @@ impl Db {
         self.before_change(at, true);
         let entry = self.table.take(at);
         self.expires -= usize::from(entry.expire().is_some());
+        self.volatile -= usize::from(inner_due(&entry).is_some());
         Removed { entry }
     }
 
@@ -294,6 +304,7 @@ impl Db {
         let seed = self.table.seed();
         let table = std::mem::replace(&mut self.table, Table::new(seed));
         self.expires = 0;
+        self.volatile = 0;
         self.due_from = 0;
         self.restamp = Walk::Done;
         let table = match &mut self.snapshot {
@@ -321,6 +332,19 @@ impl Db {
         }
     }
 
+    /// Takes note of what expires inside an entry, after a change.
+    #[inline]
+    fn inner_due_changed(&mut self, at: At, old: Option<i64>) {
+        let new = inner_due(&self.table.item(at));
+        self.volatile += usize::from(new.is_some());
+        self.volatile -= usize::from(old.is_some());
+        if let Some(ms) = new
+            && old != new
+        {
+            self.table.note_due(at, tick(ms));
+        }
+    }
+
     // --- expiry ------------------------------------------------------------------------------------------------------
 
     /// Reports keys whose expiry is at or before `now_ms`, up to `limit` and the rest of a segment (about 50 more).
@@ -335,33 +359,33 @@ impl Db {
         now_ms: i64,
         limit: usize,
         mut budget: usize,
-        mut report: impl FnMut(&[u8], i64),
+        mut report: impl FnMut(&[u8], Due),
     ) -> bool {
         let now_tick = tick(now_ms);
         let mut reported = 0;
-        while reported < limit && budget > 0 && self.expires > 0 {
-            let next =
-                self.table.visit_due(self.due_from, now_tick, &mut budget, |entry| match entry.expire() {
-                    None => NEVER,
-                    Some(at) if at > now_ms => tick(at),
-                    Some(at) => {
-                        reported += 1;
-                        report(entry.key(), at);
-                        NEVER
-                    }
-                });
+        while reported < limit && budget > 0 && self.expires + self.volatile > 0 {
+            let next = self.table.visit_due(self.due_from, now_tick, &mut budget, |entry| {
+                let what = match (entry.expire(), inner_due(entry)) {
+                    (Some(at), _) if at <= now_ms => Due::Key,
+                    (_, Some(at)) if at <= now_ms => Due::Inside,
+                    (at, inner) => return at.into_iter().chain(inner).min().map_or(NEVER, tick),
+                };
+                reported += 1;
+                report(entry.key(), what);
+                NEVER
+            });
             self.due_from = next.unwrap_or(0);
             if next.is_none() {
                 return false;
             }
         }
-        self.expires > 0
+        self.expires + self.volatile > 0
     }
 
     /// Makes sure that a key with an expiry will be reported by [`Self::expired`] again.
     pub fn note_due(&mut self, hash: Hash, key: &[u8]) {
         if let Some(at) = self.table.find(hash, key)
-            && let Some(ms) = self.table.item(at).expire()
+            && let Some(ms) = due(&self.table.item(at))
         {
             self.table.note_due(at, tick(ms));
         }
@@ -409,6 +433,29 @@ impl Db {
         self.restamp.step(&self.table, budget, |entry| entry.set_stamp(stamp));
         self.restamp == Walk::Done
     }
+}
+
+/// When something inside an entry falls due at the earliest, unix ms.
+#[inline]
+fn inner_due(entry: &EntryBox) -> Option<i64> {
+    match entry.value() {
+        Value::Object(object) => object.next_due(),
+        _ => None,
+    }
+}
+
+/// When an entry, or something inside it, falls due at the earliest, unix ms.
+fn due(entry: &EntryBox) -> Option<i64> {
+    entry.expire().into_iter().chain(inner_due(entry)).min()
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The key.
+    Key,
+    /// Something in its value: a hash's field.
+    Inside,
 }
 
 /// Segments that a sample looks through: they hold some 50 entries each, unless most were deleted.
@@ -460,8 +507,10 @@ impl<'a> EntryMut<'a> {
 
     /// Replaces the value; the expiry stays. Returns the old value when it was big, to be dropped anywhere.
     pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Garbage> {
-        let expire = self.expire();
-        self.db.table.update(self.at, |entry| entry.replace(value, expire)).map(Garbage::from)
+        let (expire, old) = (self.expire(), inner_due(&self.db.table.item(self.at)));
+        let big = self.db.table.update(self.at, |entry| entry.replace(value, expire));
+        self.db.inner_due_changed(self.at, old);
+        big.map(Garbage::from)
     }
 
     /// Makes the value this integer: in place when it was one, as INCR wants it.
@@ -477,6 +526,15 @@ impl<'a> EntryMut<'a> {
     #[inline]
     pub fn typed_mut<T: Typed>(&mut self) -> Option<&mut T> {
         T::of_mut(self.db.table.object_mut(self.at)?)
+    }
+
+    /// Changes the object, if the value is of type `T`, and takes note of what expires inside it then. Wherever `change` may
+    /// alter that, this is the way.
+    pub fn change<T: Typed, R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let old = inner_due(&self.db.table.item(self.at));
+        let result = self.typed_mut().map(change);
+        self.db.inner_due_changed(self.at, old);
+        result
     }
 
     /// As [`Self::typed_mut`], for as long as the database is borrowed.

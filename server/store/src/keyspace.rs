@@ -193,7 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::db::Expire;
+    use crate::db::{Due, Expire};
     use crate::list::{End, List, ListLimit};
     use crate::object::Object;
     use crate::snapshot::SnapshotValue;
@@ -422,8 +422,8 @@ mod tests {
         }
         for now in (start - 1000..start + 12_000).step_by(500) {
             let mut due = Vec::new();
-            while keyspace.db_mut(DbIndex(0)).expired(now, 7, 5, |key, at| {
-                assert!(at <= now);
+            while keyspace.db_mut(DbIndex(0)).expired(now, 7, 5, |key, what| {
+                assert_eq!(what, Due::Key);
                 due.push(key.to_vec());
             }) {}
             for key in due {

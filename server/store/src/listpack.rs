@@ -400,6 +400,13 @@ pub struct Iter<'a> {
     left: &'a [u8],
 }
 
+impl Iter<'_> {
+    /// The elements that a walk backwards has passed: `front` is this iterator after it.
+    pub fn behind(&self, front: &Self) -> Self {
+        Self { left: &self.left[front.left.len()..] }
+    }
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = Element<'a>;
 

@@ -5,8 +5,11 @@
 //! `persistence/rdb/values/`, and its arms in DEBUG DIGEST and DEBUG OBJECT. A type keeps its small form in few words,
 //! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
 
+use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
 use crate::set::{Set, SetLimit};
+use crate::sorted_set::{SortedSet, SortedSetLimits};
+use crate::stream::{Stream, StreamLimits};
 use crate::value::Kind;
 
 /// A value of many elements.
@@ -16,6 +19,12 @@ pub enum Object {
     List(List),
     /// A set.
     Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
+    /// A hash.
+    Hash(HashValue),
+    /// A stream.
+    Stream(Stream),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -28,12 +37,12 @@ pub trait Typed: Default + Into<Object> {
     fn is_empty(&self) -> bool;
 }
 
-/// Makes `$type` the content of the variant of the same name.
+/// Makes `$type` the content of `$variant`.
 macro_rules! typed {
-    ($($type:ident),*) => {$(
+    ($($variant:ident: $type:ident),*) => {$(
         impl From<$type> for Object {
             fn from(value: $type) -> Self {
-                Object::$type(value)
+                Object::$variant(value)
             }
         }
 
@@ -41,7 +50,7 @@ macro_rules! typed {
             #[inline]
             fn of(object: &Object) -> Option<&Self> {
                 match object {
-                    Object::$type(value) => Some(value),
+                    Object::$variant(value) => Some(value),
                     _ => None,
                 }
             }
@@ -49,7 +58,7 @@ macro_rules! typed {
             #[inline]
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
                 match object {
-                    Object::$type(value) => Some(value),
+                    Object::$variant(value) => Some(value),
                     _ => None,
                 }
             }
@@ -62,7 +71,36 @@ macro_rules! typed {
     )*};
 }
 
-typed!(List, Set);
+typed!(List: List, Set: Set, SortedSet: SortedSet, Hash: HashValue);
+
+impl From<Stream> for Object {
+    fn from(value: Stream) -> Self {
+        Object::Stream(value)
+    }
+}
+
+impl Typed for Stream {
+    #[inline]
+    fn of(object: &Object) -> Option<&Self> {
+        match object {
+            Object::Stream(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn of_mut(object: &mut Object) -> Option<&mut Self> {
+        match object {
+            Object::Stream(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Never: a stream without entries has its IDs and groups.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
 
 impl Object {
     /// The value's type.
@@ -71,6 +109,9 @@ impl Object {
         match self {
             Object::List(_) => Kind::List,
             Object::Set(_) => Kind::Set,
+            Object::SortedSet(_) => Kind::SortedSet,
+            Object::Hash(_) => Kind::Hash,
+            Object::Stream(_) => Kind::Stream,
         }
     }
 
@@ -79,6 +120,9 @@ impl Object {
         match self {
             Object::List(list) => list.encoding(),
             Object::Set(set) => set.encoding(),
+            Object::SortedSet(set) => set.encoding(),
+            Object::Hash(hash) => hash.encoding(),
+            Object::Stream(stream) => stream.encoding(),
         }
     }
 
@@ -87,6 +131,9 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage(),
             Object::Set(set) => set.memory_usage(),
+            Object::SortedSet(set) => set.memory_usage(),
+            Object::Hash(hash) => hash.memory_usage(),
+            Object::Stream(stream) => stream.memory_usage(),
         }
     }
 
@@ -95,6 +142,9 @@ impl Object {
         match self {
             Object::List(list) => list.memory_usage().min(PATH_BYTES),
             Object::Set(set) => set.memory_usage().min(PATH_BYTES),
+            Object::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
+            Object::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
+            Object::Stream(_) => PATH_BYTES,
         }
     }
 
@@ -103,6 +153,18 @@ impl Object {
         match self {
             Object::List(list) => list.node_count(),
             Object::Set(set) => set.free_effort(),
+            Object::SortedSet(set) => set.free_effort(),
+            Object::Hash(hash) => hash.free_effort(),
+            Object::Stream(stream) => stream.free_effort(),
+        }
+    }
+
+    /// When something inside falls due at the earliest, unix ms: a hash's field. `None` when nothing in it expires.
+    #[inline]
+    pub fn next_due(&self) -> Option<i64> {
+        match self {
+            Object::Hash(hash) => hash.next_due(),
+            Object::List(_) | Object::Set(_) | Object::SortedSet(_) | Object::Stream(_) => None,
         }
     }
 
@@ -111,12 +173,18 @@ impl Object {
         match self {
             Object::List(list) => list.len(),
             Object::Set(set) => set.len(),
+            Object::SortedSet(set) => set.len(),
+            Object::Hash(hash) => hash.len(),
+            Object::Stream(stream) => stream.len(),
         }
     }
 
     /// Nothing in it: such a value is never stored.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Object::Stream(_) => false,
+            _ => self.len() == 0,
+        }
     }
 }
 
@@ -130,4 +198,10 @@ pub struct Limits {
     pub list: ListLimit,
     /// The thresholds of sets.
     pub set: SetLimit,
+    /// The thresholds of sorted sets.
+    pub sorted_set: SortedSetLimits,
+    /// The thresholds of hashes.
+    pub hash: HashLimit,
+    /// `stream-node-max-bytes` and `stream-node-max-entries`.
+    pub stream: StreamLimits,
 }

@@ -95,7 +95,8 @@ fn parse_score(bytes: &[u8]) -> Option<f64> {
 
 /// Appends a score's element at a place.
 fn put_score(pack: &mut Listpack, at: usize, score: f64) {
-    if score.fract() == 0.0 && score.abs() < 9.0e18 && !(score == 0.0 && score.is_sign_negative()) {
+    // As in Redis, a negative zero loses its sign here and keeps it in the large form.
+    if score.fract() == 0.0 && score.abs() < 9.0e18 {
         return pack.insert(at, Element::Int(score as i64));
     }
     let text = if score.is_infinite() {

@@ -168,7 +168,7 @@ pub fn ochre(folder: &Path, options: &[&str]) -> Server {
 
 /// Starts Redis; `None` with a note where it is not installed.
 pub fn redis(folder: &Path, options: &[&str]) -> Option<Server> {
-    let server = start("redis-server", folder, options);
+    let server = start("redis-server", folder, &[options, &["--enable-debug-command", "yes"]].concat());
     if server.is_none() {
         eprintln!("skipped: redis-server is not installed");
     }
@@ -259,12 +259,15 @@ pub fn dataset(server: &Server) -> Dataset {
             let expires = each(&mut client, &|key, out| encode(out, &[b"PEXPIRETIME", key]));
             let strings = each(&mut client, &|key, out| encode(out, &[b"GET", key]));
             let lists = each(&mut client, &|key, out| encode(out, &[b"LRANGE", key, b"0", b"-1"]));
+            // Sets and hashes are listed in each server's own order.
+            let sums = each(&mut client, &|key, out| encode(out, &[b"DEBUG", b"DIGEST-VALUE", key]));
             for (at, key) in keys.iter().enumerate() {
                 let kind = kinds[at].text();
                 let Reply::Integer(expire) = expires[at] else { panic!("no time") };
                 let value = match kind.as_str() {
                     "string" => &strings[at],
                     "list" => &lists[at],
+                    "set" | "hash" => &sums[at],
                     "none" => continue, // it expired just now
                     other => panic!("a {other}?"),
                 };
@@ -323,6 +326,9 @@ impl Random {
 
 /// A random command that changes strings, lists, expiries or databases.
 pub fn random_write(random: &mut Random) -> Vec<Vec<u8>> {
+    if random.below(3) == 0 {
+        return random_collection_write(random);
+    }
     let now_ms = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .expect("it is past 1970")
@@ -391,6 +397,43 @@ pub fn random_write(random: &mut Random) -> Vec<Vec<u8>> {
         56 => format!("COPY {string} {other} REPLACE"),
         57 => format!("MOVE {key} {}", random.below(3)),
         _ => format!("SET {number} {few}"),
+    };
+    command.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// A change of a set or a hash, small or beyond its limits, many of them by chance on the server's side.
+fn random_collection_write(random: &mut Random) -> Vec<Vec<u8>> {
+    let mut set = || format!("set{}", random.below(40));
+    let (set, other, third) = (set(), set(), set());
+    let (hash, another) = (format!("h{}", random.below(40)), format!("h{}", random.below(40)));
+    let mut member = || match random.below(3) {
+        0 => random.below(2000).to_string(),
+        1 => format!("m{}", random.below(300)),
+        _ => format!("m{}{}", "x".repeat(random.below(90) as usize), random.below(50)),
+    };
+    let (one, two) = (member(), member());
+    let many: Vec<String> = (0..40).map(|_| member()).collect();
+    let (many, count) = (many.join(" "), random.below(60));
+    let command = match random.below(26) {
+        0..=3 => format!("SADD {set} {many}"),
+        4 => format!("SADD {set} {one} {two}"),
+        5 => format!("SREM {set} {many}"),
+        6 => format!("SPOP {set}"),
+        7..=8 => format!("SPOP {set} {count}"),
+        9 => format!("SPOP {set} 100000"),
+        10 => format!("SMOVE {set} {other} {one}"),
+        11 => format!("SINTERSTORE {set} {other} {third}"),
+        12 => format!("SUNIONSTORE {set} {other} {third}"),
+        13 => format!("SDIFFSTORE {set} {other} {third}"),
+        14..=17 => format!("HSET {hash} {many}"),
+        18 => format!("HMSET {hash} {one} {two}"),
+        19 => format!("HSETNX {hash} {one} {two}"),
+        20 => format!("HDEL {hash} {many}"),
+        21 => format!("HINCRBY {hash} count {count}"),
+        22 => format!("HINCRBYFLOAT {hash} sum 0.{count}"),
+        23 => format!("COPY {hash} {another} REPLACE"),
+        24 => format!("RENAME {set} {other}"),
+        _ => format!("DEL {hash} {set}"),
     };
     command.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }

@@ -8,7 +8,9 @@
 
 use crate::context::Cx;
 use common::command::{Args, CommandResult, Outcome};
+use common::number::format_17g;
 use sha1::{Digest, Sha1};
+use store::stream::{Stream, StreamId};
 use store::{DbIndex, Element, Entry, Kind, Object, Value};
 
 /// A SHA1 sum in the making of a signature.
@@ -35,12 +37,42 @@ impl Signature {
             Value::Bytes(bytes) => self.chain(bytes),
             Value::Shared(bytes) => self.chain(bytes),
             Value::Object(Object::List(list)) => list.iter().for_each(|element| self.chain_element(&element)),
+            Value::Object(Object::SortedSet(set)) => {
+                for (member, score) in set.iter(0, false) {
+                    let mut one = Signature::default();
+                    one.chain_element(&member);
+                    one.chain(format_17g(score).as_bytes());
+                    self.add(&one.0);
+                }
+            }
             Value::Object(Object::Set(set)) => {
                 set.iter().for_each(|member| self.add(member.as_bytes(&mut itoa::Buffer::new())));
             }
+            Value::Object(Object::Hash(hash)) => {
+                for field in hash.iter() {
+                    let mut one = Signature::default();
+                    one.chain_element(&field.name);
+                    one.chain_element(&field.value);
+                    if field.expire.is_some() {
+                        one.add(b"!!hexpire!!");
+                    }
+                    self.add(&one.0);
+                }
+            }
+            Value::Object(Object::Stream(stream)) => self.chain_stream(stream),
         }
         if entry.expire().is_some() {
             self.add(b"!!expire!!");
+        }
+    }
+
+    fn chain_stream(&mut self, stream: &Stream) {
+        for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+            self.chain(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (field, value) in entry.fields() {
+                self.chain_element(&field);
+                self.chain_element(&value);
+            }
         }
     }
 

@@ -25,7 +25,12 @@ impl Server {
         self.watches.touch_all(&mut self.clients, db, exists, |_| None);
         let deleted = self.keyspace.db(db).len() as u64;
         let garbage = self.keyspace.db_mut(db).clear();
-        self.garbage.release(garbage, lazily);
+        if lazily {
+            self.garbage.release(garbage, true);
+        } else {
+            drop(garbage); // SYNC promises that the memory is free when the reply comes
+        }
+        self.blocked.signal_database(db);
         deleted
     }
 }

@@ -218,7 +218,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "zset-max-listpack-entries",
         128,
         plain(0, LONG_MAX),
-        None,
+        field!(number zset_max_listpack_entries),
         "Members up to which a sorted set is one compact block.",
     )
     .alias("zset-max-ziplist-entries"),
@@ -226,7 +226,7 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "zset-max-listpack-value",
         64,
         memory(0, LONG_MAX),
-        None,
+        field!(number zset_max_listpack_value),
         "Longest member in such a block, bytes.",
     )
     .alias("zset-max-ziplist-value"),
@@ -234,21 +234,21 @@ pub(super) const ENCODINGS: &[Directive] = &[
         "hll-sparse-max-bytes",
         3000,
         memory(0, LONG_MAX),
-        None,
+        field!(number hll_sparse_max_bytes),
         "Bytes up to which a HyperLogLog stays sparse.",
     ),
     Directive::number(
         "stream-node-max-bytes",
         4096,
         memory(0, LONG_MAX),
-        None,
+        field!(number stream_node_max_bytes),
         "Bytes in one node of a stream; 0 means no limit.",
     ),
     Directive::number(
         "stream-node-max-entries",
         100,
         plain(0, LONG_MAX),
-        None,
+        field!(number stream_node_max_entries),
         "Entries in one node of a stream; 0 means no limit.",
     ),
 ];

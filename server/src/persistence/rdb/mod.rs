@@ -38,6 +38,9 @@ pub use writer::{Info, ReplicationInfo, Writer};
 /// The version that is written: what Redis 7.0 reads and writes.
 pub const VERSION: u32 = 10;
 
+/// The version that is written if fields of hashes expire: that of Redis 7.4, the first that knows them.
+pub const VERSION_WITH_EXPIRING_FIELDS: u32 = 12;
+
 /// The newest version of Redis's own line that is read.
 const REDIS_VERSION_MAX: u32 = 13;
 

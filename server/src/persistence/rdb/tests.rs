@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use store::{Element, End, Limits, List, ListLimit, Listpack, NodeView, Set};
+use store::{Element, End, HashValue, Limits, List, ListLimit, Listpack, NodeView, Set};
 
 use super::*;
 
@@ -52,6 +52,24 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
             members.sort();
             (set.encoding(), members)
         }
+        RdbValue::Object(Object::SortedSet(set)) => {
+            let pair =
+                |(member, score): (store::Element<'_>, f64)| [member.to_vec(), score.to_le_bytes().to_vec()];
+            (set.encoding(), set.iter(0, false).flat_map(pair).collect())
+        }
+        RdbValue::Object(stream @ Object::Stream(_)) => {
+            let mut writer = Writer::new(Vec::new(), false, false);
+            writer.object(b"", None, None, stream).expect("a vector takes all");
+            (stream.encoding(), vec![writer.finish().expect("a vector takes all").0])
+        }
+        RdbValue::Object(Object::Hash(hash)) => {
+            let field = |f: store::Field<'_>| {
+                [f.name.to_vec(), f.value.to_vec(), format!(" {:?}", f.expire).into_bytes()].concat()
+            };
+            let mut fields: Vec<Vec<u8>> = hash.iter().map(field).collect();
+            fields.sort();
+            (hash.encoding(), fields)
+        }
     }
 }
 
@@ -71,6 +89,7 @@ fn info() -> Info<'static> {
         used_memory: 12345,
         replication: None,
         aof_base: false,
+        has_expiring_fields: false,
     }
 }
 
@@ -131,8 +150,18 @@ fn any_record() -> impl Strategy<Value = Record> {
         }
         set
     });
+    let field = (prop::collection::vec(any::<u8>(), 0..60), any_text(), prop::option::of(1i64..1 << 46));
+    let hash = prop::collection::vec(field, 1..60).prop_map(|fields| {
+        let mut hash = HashValue::new();
+        for (name, value, expire) in &fields {
+            hash.set(name, value, &Limits::default().hash);
+            hash.set_expiry(name, *expire);
+        }
+        hash
+    });
     let value = prop_oneof![
         any_text().prop_map(RdbValue::String),
+        hash.prop_map(|hash| RdbValue::Object(hash.into())),
         set.prop_map(|set| RdbValue::Object(set.into())),
         list.prop_map(|list| RdbValue::Object(list.into())),
     ];
@@ -214,6 +243,28 @@ fn older_encodings_are_read() {
 }
 
 #[test]
+fn hashes_with_expiring_fields_are_read() {
+    let check = |header: &str, body: &[u8], want: &[&str]| {
+        let (seen, _) = load(&file(header, body)).unwrap();
+        let (_, fields) = content(&seen.records[0].value);
+        let fields: Vec<String> = fields.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
+        assert_eq!(fields, want, "{body:?}");
+    };
+    let both = &["a1 Some(5000)", "e2 None"];
+    let earliest = 5000i64.to_le_bytes();
+    check("REDIS0012", &[b"\x18\x01k", &earliest[..], b"\x02\x01\x01a\x011\x00\x01e\x012"].concat(), both);
+    check("REDIS0012", b"\x16\x01k\x02\x53\x88\x01a\x011\x00\x01e\x012", both);
+    let never = (-1i64).to_le_bytes();
+    let valkey = [b"\x16\x01k\x02\x01a\x011", &earliest[..], b"\x01e\x012", &never].concat();
+    check("VALKEY080", &valkey, both);
+    let pack = listpack(&[b"a", b"1", b"5000", b"e", b"2", b"0"]).to_bytes();
+    let pack = [&[pack.len() as u8][..], &pack].concat();
+    check("REDIS0012", &[b"\x17\x01k", &pack[..]].concat(), both);
+    check("REDIS0012", &[b"\x19\x01k", &earliest[..], &pack].concat(), both);
+    check("REDIS0002", b"\x09\x01k\x0e\x02\x01a\x01\x001\x01e\x01\x022xx\xff", &["a1 None", "e2 None"]);
+}
+
+#[test]
 fn old_expiry_and_empty_lists() {
     let body = b"\xfd\x10\0\0\0\x00\x01k\x01v\x12\x01e\x01\x02\x07\x07\0\0\0\0\0\xff";
     let (seen, summary) = load(&file("REDIS0010", body)).unwrap();
@@ -227,17 +278,8 @@ fn what_cannot_be_kept_is_named() {
         let error = load(&file(header, body)).unwrap_err().to_string();
         assert_eq!(error, format!("test.rdb, at byte {want}"), "{header} {body:?}");
     };
-    check("REDIS0010", b"\x04\x01k", "10: type 4 (hash, hashtable) is not supported by this build");
-    check(
-        "REDIS0012",
-        b"\x18\x01k",
-        "10: type 24 (hash with expiring fields) is not supported by this build",
-    );
-    check(
-        "VALKEY080",
-        b"\x16\x01k",
-        "10: type 22 (hash with expiring fields) is not supported by this build",
-    );
+    check("REDIS0010", b"\x06\x01k", "10: type 6 (module, pre-release) is not supported by this build");
+    check("VALKEY080", b"\x18\x01k", "10: type 24 (unknown) is not supported by this build");
     check("REDIS0010", b"\x63", "10: type 99 (unknown) is not supported by this build");
     check("REDIS0010", b"\xf5\x01x", "10: opcode 245 (a function library) is not supported by this build");
     let module = [b"\xf7\x81", &0x0410_4104_1041_0400u64.to_be_bytes()[..]].concat();

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use common::number::parse_i64;
 
 use super::lzf::Compressor;
-use super::{Access, CRC64, VERSION, opcode};
+use super::{Access, CRC64, VERSION, VERSION_WITH_EXPIRING_FIELDS, opcode};
 
 /// The type of a string.
 const STRING: u8 = 0;
@@ -39,6 +39,8 @@ pub struct Info<'a> {
     pub replication: Option<ReplicationInfo<'a>>,
     /// Whether an append-only file continues this one.
     pub aof_base: bool,
+    /// Whether a hash has fields that expire: then the file cannot be one for Redis 7.0.
+    pub has_expiring_fields: bool,
 }
 
 /// A place in a replication stream.
@@ -75,7 +77,8 @@ impl<W: Write> Writer<W> {
 
     /// Begins the file.
     pub fn header(&mut self, info: &Info<'_>) -> io::Result<()> {
-        self.buffer.extend(format!("REDIS{VERSION:04}").as_bytes());
+        let version = if info.has_expiring_fields { VERSION_WITH_EXPIRING_FIELDS } else { VERSION };
+        self.buffer.extend(format!("REDIS{version:04}").as_bytes());
         self.aux(b"redis-ver", info.redis_version.as_bytes())?;
         self.aux(b"redis-bits", usize::BITS.to_string().as_bytes())?;
         self.aux(b"ctime", info.ctime.to_string().as_bytes())?;
@@ -247,7 +250,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Long bytes go out directly instead of through the buffer.
-    fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn put_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() < BUFFER {
             self.buffer.extend_from_slice(bytes);
             return self.flush_if_full();

@@ -185,7 +185,13 @@ fn keyspace_section(server: &mut Server, out: &mut String) {
     for index in 0..server.keyspace.count() {
         let db = server.keyspace.db(DbIndex(index));
         if !db.is_empty() {
-            let _ = write!(out, "db{index}:keys={},expires={},avg_ttl=0\r\n", db.len(), db.expires());
+            let _ = write!(
+                out,
+                "db{index}:keys={},expires={},avg_ttl=0,subexpiry={}\r\n",
+                db.len(),
+                db.expires(),
+                db.volatile()
+            );
         }
     }
 }

@@ -24,6 +24,9 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "sync_partial_ok", stats.sync_partial_ok);
     line(out, "sync_partial_err", stats.sync_partial_err);
     line(out, "expired_keys", stats.expired_keys);
+    // Redis's name and Valkey's.
+    line(out, "expired_subkeys", stats.expired_fields);
+    line(out, "expired_fields", stats.expired_fields);
     line(out, "expired_stale_perc", "0.00");
     line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
     line(out, "expire_cycle_cpu_milliseconds", stats.expire_cycle_ns / 1_000_000);

@@ -3,8 +3,11 @@
 //! To add a type: its file, its numbers in [`Source::read`] (and out of `other_type`), an arm in [`Writer::object`], and
 //! a [`Packed`] form if its small values can be copied as they are.
 
+mod hash;
 mod list;
 mod set;
+mod sorted_set;
+mod stream;
 
 use std::io::{self, Read, Write};
 
@@ -32,11 +35,12 @@ impl Source<'_> {
     /// # Errors
     /// When not, with its name.
     pub fn check(&self) -> Result<(), RdbCause> {
-        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS];
+        let hashes = if self.is_valkey { &hash::VALKEY_KINDS[..] } else { &hash::KINDS };
+        let kinds = [&[STRING][..], &list::KINDS, &set::KINDS, &sorted_set::KINDS, hashes, &stream::KINDS];
         if kinds.iter().any(|kinds| kinds.contains(&self.kind)) {
             return Ok(());
         }
-        let name = other_type(self.kind, self.is_valkey).unwrap_or("unknown");
+        let name = other_type(self.kind).unwrap_or("unknown");
         Err(RdbCause::UnsupportedType { number: self.kind, name })
     }
 
@@ -48,7 +52,12 @@ impl Source<'_> {
         let object: Object = match self.kind {
             STRING => return Ok(Some(RdbValue::String(input.string()?))),
             kind if list::KINDS.contains(&kind) => list::read(kind, input, &self.limits.list)?.into(),
-            kind => set::read(kind, input, &self.limits.set)?.into(),
+            kind if set::KINDS.contains(&kind) => set::read(kind, input, &self.limits.set)?.into(),
+            kind if sorted_set::KINDS.contains(&kind) => {
+                sorted_set::read(kind, input, &self.limits.sorted_set)?.into()
+            }
+            kind if stream::KINDS.contains(&kind) => stream::read(kind, input)?.into(),
+            kind => hash::read((kind, self.is_valkey), input, &self.limits.hash)?.into(),
         };
         Ok((!object.is_empty()).then_some(RdbValue::Object(object)))
     }
@@ -63,6 +72,10 @@ pub enum Packed {
     Set,
     /// The integer set of a set.
     Ints,
+    /// The listpack of a sorted set.
+    SortedSet,
+    /// The listpack of a hash in which nothing expires.
+    Hash,
 }
 
 /// Appends a small object's bytes to `out`; `None`, and nothing appended, when it had better be shared.
@@ -83,6 +96,15 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             }
             SetView::Table => None,
         },
+        Object::SortedSet(set) => {
+            set.listpack()?.write_to(out);
+            Some(Packed::SortedSet)
+        }
+        Object::Hash(hash) => {
+            hash.as_listpack()?.write_to(out);
+            Some(Packed::Hash)
+        }
+        Object::Stream(_) => None,
     }
 }
 
@@ -113,6 +135,34 @@ impl<W: Write> Writer<W> {
                     set::write(self, set)
                 }
             },
+            Object::SortedSet(set) => match set.listpack() {
+                Some(pack) => {
+                    self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
+                    self.put_string(&pack.to_bytes())
+                }
+                None => {
+                    self.begin_key(sorted_set::WRITTEN, key, expire_ms, access)?;
+                    sorted_set::write(self, set)
+                }
+            },
+            Object::Hash(hash) if hash.next_due().is_some() => {
+                self.begin_key(hash::WRITTEN_EXPIRING, key, expire_ms, access)?;
+                hash::write_expiring(self, hash)
+            }
+            Object::Hash(hash) => match hash.as_listpack() {
+                Some(pack) => {
+                    self.begin_key(hash::WRITTEN_PACKED, key, expire_ms, access)?;
+                    self.put_string(&pack.to_bytes())
+                }
+                None => {
+                    self.begin_key(hash::WRITTEN, key, expire_ms, access)?;
+                    hash::write(self, hash)
+                }
+            },
+            Object::Stream(stream) => {
+                self.begin_key(stream::WRITTEN, key, expire_ms, access)?;
+                stream::write(self, stream)
+            }
         }
     }
 
@@ -136,8 +186,16 @@ impl<W: Write> Writer<W> {
                 self.begin_key(set::WRITTEN, key, expire_ms, access)?;
                 set::write_packed(self, bytes)
             }
+            Packed::Hash => {
+                self.begin_key(hash::WRITTEN_PACKED, key, expire_ms, access)?;
+                self.put_string(bytes)
+            }
             Packed::Ints => {
                 self.begin_key(set::WRITTEN_INTS, key, expire_ms, access)?;
+                self.put_string(bytes)
+            }
+            Packed::SortedSet => {
+                self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
                 self.put_string(bytes)
             }
         }
@@ -149,27 +207,11 @@ fn listpack<R: Read>(input: &mut Input<R>) -> Result<Listpack, RdbCause> {
     Listpack::from_bytes(&input.string()?).map_err(|_| RdbCause::Node("listpack"))
 }
 
-/// Type and encoding behind a number that is not kept; the numbers from 22 on mean something else in Valkey.
-fn other_type(number: u8, is_valkey: bool) -> Option<&'static str> {
+/// Type and encoding behind a number that is not kept.
+fn other_type(number: u8) -> Option<&'static str> {
     Some(match number {
-        3 => "sorted set, text scores",
-        4 => "hash, hashtable",
-        5 => "sorted set, binary scores",
         6 => "module, pre-release",
         7 => "module",
-        9 => "hash, zipmap",
-        12 => "sorted set, ziplist",
-        13 => "hash, ziplist",
-        15 => "stream",
-        16 => "hash, listpack",
-        17 => "sorted set, listpack",
-        19 => "stream, version 2",
-        21 => "stream, version 3",
-        22 if is_valkey => "hash with expiring fields",
-        22 => "hash with expiring fields, pre-release",
-        23 if !is_valkey => "hash with expiring fields, listpack, pre-release",
-        24 if !is_valkey => "hash with expiring fields",
-        25 if !is_valkey => "hash with expiring fields, listpack",
         _ => return None,
     })
 }

@@ -1,0 +1,338 @@
+//! A stream's node: some entries in one listpack, in Redis's layout, since files carry it.
+//!
+//! ```text
+//!  ├ live ┼ deleted ┼ n ┼ field 1 … field n ┼ 0 ┼ entry ┼ entry ┼ … ┤           the first entry's fields
+//!  entry: ├ flags ┼ ms ┼ seq ┼ value 1 … value n ┼ pieces ┤                     flags 2: it has those fields
+//!         ├ flags ┼ ms ┼ seq ┼ n ┼ field 1 ┼ value 1 … ┼ pieces ┤               flags 0: it has fields of its own
+//!  flags 1: deleted · ms, seq: behind those of the first entry · pieces: elements of the entry before this one
+//! ```
+//!
+//! In memory the two counts at the front are kept beside the listpack: they change with every entry.
+
+use super::StreamId;
+use crate::listpack::{Element, Iter, Listpack};
+
+const DELETED: i64 = 1;
+const SAME_FIELDS: i64 = 2;
+/// Elements of an entry beside fields and values: flags and the two parts of the ID.
+const ENTRY_HEAD: usize = 3;
+/// Bytes up to which a node may grow, whatever the configuration says.
+const MOST_BYTES: usize = 1 << 30;
+
+/// How large a node may become.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// `stream-node-max-bytes`; 0 for no limit.
+    pub node_bytes: u64,
+    /// `stream-node-max-entries`; 0 for no limit.
+    pub node_entries: u64,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self { node_bytes: 4096, node_entries: 100 }
+    }
+}
+
+/// Up to so many entries are marked one by one, each of which searches for its place.
+const FEW: usize = 4;
+
+#[derive(Clone)]
+pub(super) struct Node {
+    /// What follows the two counts.
+    pack: Listpack,
+    live: u32,
+    deleted: u32,
+}
+
+/// Fields and values to be added.
+pub type Pairs<'a> = [(&'a [u8], &'a [u8])];
+
+impl Node {
+    /// A node of one entry, whose ID is the node's.
+    pub(super) fn new(pairs: &Pairs<'_>) -> Self {
+        let mut pack = Listpack::new();
+        pack.push_back(Element::Int(pairs.len() as i64));
+        pairs.iter().for_each(|(field, _)| pack.push_back(Element::from_bytes(field)));
+        pack.push_back(Element::Int(0));
+        let mut node = Self { pack, live: 0, deleted: 0 };
+        node.append(StreamId::MIN, StreamId::MIN, pairs);
+        node
+    }
+
+    /// Reads a listpack of which only the elements have been checked.
+    pub(super) fn from_listpack(mut pack: Listpack) -> Option<Self> {
+        let mut count = || match pack.pop_front()? {
+            Element::Int(count) => u32::try_from(count).ok(),
+            Element::Bytes(_) => None,
+        };
+        let (live, deleted) = (count()?, count()?);
+        pack.shrink_to_fit();
+        let node = Self { pack, live, deleted };
+        node.is_whole().then_some(node)
+    }
+
+    /// Whether the elements are what the counts and flags among them say.
+    fn is_whole(&self) -> bool {
+        let check = || {
+            let mut iter = self.pack.iter();
+            let fields = usize::try_from(int(&mut iter)?).ok()?;
+            skip(&mut iter, fields)?;
+            if int(&mut iter)? != 0 {
+                return None;
+            }
+            let (mut live, mut deleted) = (0u32, 0u32);
+            while iter.clone().next().is_some() {
+                let flags = int(&mut iter)?;
+                int(&mut iter)?;
+                int(&mut iter)?;
+                let pieces = if flags & SAME_FIELDS != 0 {
+                    skip(&mut iter, fields)?;
+                    fields + ENTRY_HEAD
+                } else {
+                    let own = usize::try_from(int(&mut iter)?).ok()?;
+                    skip(&mut iter, own.checked_mul(2)?)?;
+                    2 * own + ENTRY_HEAD + 1
+                };
+                if int(&mut iter)? != pieces as i64 {
+                    return None;
+                }
+                match flags & DELETED {
+                    0 => live += 1,
+                    _ => deleted += 1,
+                }
+            }
+            Some((live, deleted))
+        };
+        check() == Some((self.live, self.deleted))
+    }
+
+    /// The whole in Redis's format.
+    pub(super) fn write_to(&self, out: &mut Vec<u8>) {
+        let mut whole = self.pack.clone();
+        whole.push_front(Element::Int(i64::from(self.deleted)));
+        whole.push_front(Element::Int(i64::from(self.live)));
+        whole.write_to(out);
+    }
+
+    /// Entries that are not deleted.
+    pub(super) fn live(&self) -> u64 {
+        u64::from(self.live)
+    }
+
+    /// Whether an entry of so many bytes of fields and values needs another node.
+    pub(super) fn is_full(&self, bytes: usize, limits: &StreamLimits) -> bool {
+        let most = match usize::try_from(limits.node_bytes) {
+            Ok(1..=MOST_BYTES) => limits.node_bytes as usize,
+            _ => MOST_BYTES,
+        };
+        let size = self.pack.total_bytes() + count_size(self.live) + count_size(self.deleted);
+        let entries = u64::from(self.live) + u64::from(self.deleted);
+        size + bytes >= most || limits.node_entries > 0 && entries >= limits.node_entries
+    }
+
+    /// Gives back spare memory, when the node will not grow any more.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.pack.shrink_to_fit();
+    }
+
+    /// Adds an entry; `master` is the node's ID.
+    pub(super) fn append(&mut self, master: StreamId, id: StreamId, pairs: &Pairs<'_>) {
+        let same = self.has_fields(pairs);
+        let pack = &mut self.pack;
+        pack.push_back(Element::Int(if same { SAME_FIELDS } else { 0 }));
+        pack.push_back(Element::Int(id.ms.wrapping_sub(master.ms).cast_signed()));
+        pack.push_back(Element::Int(id.seq.wrapping_sub(master.seq).cast_signed()));
+        if !same {
+            pack.push_back(Element::Int(pairs.len() as i64));
+        }
+        for (field, value) in pairs {
+            if !same {
+                pack.push_back(Element::from_bytes(field));
+            }
+            pack.push_back(Element::from_bytes(value));
+        }
+        let pieces = ENTRY_HEAD + if same { pairs.len() } else { 2 * pairs.len() + 1 };
+        pack.push_back(Element::Int(pieces as i64));
+        self.live += 1;
+    }
+
+    /// Whether the node's fields are those of `pairs`.
+    fn has_fields(&self, pairs: &Pairs<'_>) -> bool {
+        let mut iter = self.pack.iter();
+        int(&mut iter) == Some(pairs.len() as i64)
+            && iter.zip(pairs).all(|(own, (field, _))| own == Element::from_bytes(field))
+    }
+
+    /// The entries, deleted ones as well, from the first.
+    pub(super) fn walk(&self, master: StreamId) -> Walk<'_> {
+        let mut left = self.pack.iter();
+        let fields = int(&mut left).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let names = left.clone();
+        // The names and the zero behind them.
+        let _ = skip(&mut left, fields + 1);
+        Walk { master, names, fields, left }
+    }
+
+    /// The ID of the last entry, deleted or not.
+    pub(super) fn last_id(&self, master: StreamId) -> StreamId {
+        self.walk(master).next_back().map_or(master, |entry| entry.id)
+    }
+
+    /// Marks entries as deleted for as long as `which` says so; stops where it gives `None`. Tells the number of those
+    /// that were not deleted before.
+    pub(super) fn delete(
+        &mut self,
+        master: StreamId,
+        mut which: impl FnMut(StreamId) -> Option<bool>,
+    ) -> u64 {
+        let mut marked = Vec::new();
+        let walk = self.walk(master);
+        let mut index = self.pack.len() - walk.left.clone().count();
+        for entry in walk {
+            match which(entry.id) {
+                None => break,
+                Some(true) if !entry.is_deleted() => marked.push((index, entry.flags | DELETED)),
+                Some(_) => {}
+            }
+            index += entry.pieces() + 1;
+        }
+        if marked.len() > FEW {
+            let mut pack = Listpack::new();
+            let mut next = marked.iter().copied().peekable();
+            for (index, element) in self.pack.iter().enumerate() {
+                let new = next.next_if(|(at, _)| *at == index);
+                pack.push_back(new.map_or(element, |(_, flags)| Element::Int(flags)));
+            }
+            self.pack = pack;
+        } else {
+            marked.iter().for_each(|(index, flags)| self.pack.replace(*index, Element::Int(*flags)));
+        }
+        let count = marked.len() as u32;
+        (self.live, self.deleted) = (self.live - count, self.deleted + count);
+        u64::from(count)
+    }
+
+    pub(super) fn memory_usage(&self) -> usize {
+        size_of::<Self>() + size_of::<usize>() + self.pack.memory_usage()
+    }
+}
+
+/// Size of a count's entry in a listpack.
+fn count_size(count: u32) -> usize {
+    match count {
+        0..=127 => 2,
+        128..=4095 => 3,
+        4096..=32_767 => 4,
+        32_768..=8_388_607 => 5,
+        _ => 6,
+    }
+}
+
+fn int(iter: &mut Iter<'_>) -> Option<i64> {
+    match iter.next()? {
+        Element::Int(n) => Some(n),
+        Element::Bytes(_) => None,
+    }
+}
+
+/// Passes over elements; `None` when there are fewer.
+fn skip(iter: &mut Iter<'_>, count: usize) -> Option<()> {
+    (0..count).try_for_each(|_| iter.next().map(drop))
+}
+
+/// An entry.
+#[derive(Clone)]
+pub struct StreamEntry<'a> {
+    /// Its ID.
+    pub id: StreamId,
+    flags: i64,
+    /// Number of fields.
+    fields: usize,
+    /// The node's field names, for an entry that has the same.
+    names: Iter<'a>,
+    /// Values, or fields and values.
+    body: Iter<'a>,
+}
+
+impl<'a> StreamEntry<'a> {
+    /// Number of fields.
+    pub fn len(&self) -> usize {
+        self.fields
+    }
+
+    /// No fields: never so.
+    pub fn is_empty(&self) -> bool {
+        self.fields == 0
+    }
+
+    /// Fields and their values, without allocating.
+    pub fn fields(&self) -> impl Iterator<Item = (Element<'a>, Element<'a>)> + use<'a> {
+        let (mut names, mut body, same) =
+            (self.names.clone(), self.body.clone(), self.flags & SAME_FIELDS != 0);
+        (0..self.fields).map_while(move |_| {
+            let name = if same { names.next()? } else { body.next()? };
+            Some((name, body.next()?))
+        })
+    }
+
+    pub(super) fn is_deleted(&self) -> bool {
+        self.flags & DELETED != 0
+    }
+
+    /// Elements before the last one, which counts them.
+    fn pieces(&self) -> usize {
+        ENTRY_HEAD + if self.flags & SAME_FIELDS != 0 { self.fields } else { 2 * self.fields + 1 }
+    }
+}
+
+/// Walks a node's entries from either end.
+#[derive(Clone)]
+pub(super) struct Walk<'a> {
+    master: StreamId,
+    names: Iter<'a>,
+    fields: usize,
+    left: Iter<'a>,
+}
+
+impl<'a> Walk<'a> {
+    /// The entry that `iter` begins with, whose body is left in it.
+    fn entry(&self, iter: &mut Iter<'a>) -> Option<StreamEntry<'a>> {
+        let (flags, ms, seq) = (int(iter)?, int(iter)?, int(iter)?);
+        let id = StreamId {
+            ms: self.master.ms.wrapping_add(ms.cast_unsigned()),
+            seq: self.master.seq.wrapping_add(seq.cast_unsigned()),
+        };
+        let fields = match flags & SAME_FIELDS {
+            0 => usize::try_from(int(iter)?).ok()?,
+            _ => self.fields,
+        };
+        Some(StreamEntry { id, flags, fields, names: self.names.clone(), body: iter.clone() })
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    type Item = StreamEntry<'a>;
+
+    fn next(&mut self) -> Option<StreamEntry<'a>> {
+        let mut left = self.left.clone();
+        let entry = self.entry(&mut left)?;
+        let body = if entry.flags & SAME_FIELDS != 0 { entry.fields } else { 2 * entry.fields };
+        skip(&mut left, body + 1)?;
+        self.left = left;
+        Some(entry)
+    }
+}
+
+impl DoubleEndedIterator for Walk<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let mut front = self.left.clone();
+        let Element::Int(pieces) = front.next_back()? else { return None };
+        for _ in 0..pieces {
+            front.next_back()?;
+        }
+        let entry = self.entry(&mut self.left.behind(&front))?;
+        self.left = front;
+        Some(entry)
+    }
+}
