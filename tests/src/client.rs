@@ -231,3 +231,12 @@ pub fn encode<A: AsRef<[u8]>>(words: &[A]) -> Vec<u8> {
     }
     wire
 }
+
+/// Runs lines one after the other; each is followed by its reply, lines of which are joined by spaces.
+pub fn check(client: &mut Client, cases: &[(&str, &str)]) {
+    for (line, expected) in cases {
+        let reply = client.run(line).to_string();
+        let shown = reply.trim_end().replace("\r\n", " ");
+        assert_eq!(shown, *expected, "{line}");
+    }
+}

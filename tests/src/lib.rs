@@ -7,6 +7,6 @@ mod client;
 mod random;
 mod server;
 
-pub use client::{Client, Reply};
+pub use client::{Client, Reply, check};
 pub use random::Random;
 pub use server::{Server, Settings, binary, free_port, wait_until};

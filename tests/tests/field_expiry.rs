@@ -1,14 +1,7 @@
 //! Fields of hashes that expire, as Redis 7.4 and 8.0 document it. Debian's Redis 7.0 knows none of this.
 
-use ochre_tests::{Client, Settings};
+use ochre_tests::{Client, Settings, check};
 use std::time::Duration;
-
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (line, expected) in cases {
-        let expected = expected.replace(' ', "\r\n");
-        assert_eq!(client.run(line).to_string().trim_end(), expected, "{line}");
-    }
-}
 
 fn refused(client: &mut Client, cases: &[(&str, &str)]) {
     for (line, expected) in cases {

@@ -1,16 +1,7 @@
 //! List and bitmap commands: what is newer than the redis-server that others are compared with, waits, and what
 //! replicas and listeners are told.
 
-use ochre_tests::{Client, Server, Settings, wait_until};
-
-/// Runs lines one after the other; each is followed by what redis-cli would show, more or less.
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (line, expected) in cases {
-        let reply = client.run(line).to_string();
-        let shown = reply.trim_end().replace("\r\n", " ");
-        assert_eq!(shown, *expected, "{line}");
-    }
-}
+use ochre_tests::{Server, Settings, check, wait_until};
 
 #[test]
 fn several_elements_move() {

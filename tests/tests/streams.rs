@@ -1,15 +1,6 @@
 //! Stream commands that are newer than the redis-server that others are compared with, and waits.
 
-use ochre_tests::{Client, Server, wait_until};
-
-/// Runs lines one after the other; each is followed by what redis-cli would show, more or less.
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (line, expected) in cases {
-        let reply = client.run(line).to_string();
-        let shown = reply.trim_end().replace("\r\n", " ");
-        assert_eq!(shown, *expected, "{line}");
-    }
-}
+use ochre_tests::{Client, Server, check, wait_until};
 
 /// Five entries, a group that was given three of them and has acknowledged the first.
 fn prepare(client: &mut Client) {

@@ -1,15 +1,6 @@
 //! Commands that are newer than the redis-server that others are compared with: they do what their documentation says.
 
-use ochre_tests::{Client, Server, Settings};
-
-/// Runs lines one after the other; each is followed by what redis-cli would show, more or less.
-fn check(client: &mut Client, cases: &[(&str, &str)]) {
-    for (line, expected) in cases {
-        let reply = client.run(line).to_string();
-        let shown = reply.trim_end().replace("\r\n", " ");
-        assert_eq!(shown, *expected, "{line}");
-    }
-}
+use ochre_tests::{Server, Settings, check};
 
 #[test]
 fn writes_that_compare() {

@@ -7,30 +7,17 @@ mod bits;
 mod field;
 
 use super::string::{check_length, put_string, string_bytes};
-use super::{doc, integer};
+use super::{doc, entry, integer};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
 use bits::{Operation, combine, count_bits, find_bit};
-use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-};
+use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use common::number::parse_i64;
 use store::{Expire, SharedBytes, Value};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
-
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    Command { name, arity, flags, acl: &[Acl::Bitmap], keys, tips: &[], doc, subcommands: &[], run }
-}
 
 /// The family.
 #[rustfmt::skip]

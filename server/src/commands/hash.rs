@@ -5,14 +5,12 @@ mod import;
 
 use super::scan_options::{ScanOptions, write_empty, write_frame};
 use super::set::random_count;
-use super::{doc, random, write_element};
+use super::{NONDETERMINISTIC, NONDETERMINISTIC_ORDER, doc, entry, random, write_element};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::long_double::LongDouble;
 use crate::server::{Key, Ochre};
-use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-};
+use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use common::number::parse_i64;
 use common::resp::{Reply, Resp};
 use store::{Field, HashValue};
@@ -24,23 +22,6 @@ const META: &[KeySpec] = &[KeySpec::one(1, Access::Meta)];
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::Update)];
 const RW_UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::RwUpdate)];
-const HASH: &[Acl] = &[Acl::Hash];
-
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let tips: &[&str] = match name.as_bytes() {
-        b"hrandfield" | b"hscan" => &["nondeterministic_output"],
-        b"hkeys" | b"hvals" | b"hgetall" => &["nondeterministic_output_order"],
-        _ => &[],
-    };
-    Command { name, arity, flags, acl: HASH, keys, tips, doc, subcommands: &[], run }
-}
 
 /// The family.
 #[rustfmt::skip]
@@ -59,12 +40,12 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("hash", "2.0.0", "O(1)", "key field", "Reads a field."), hget),
     entry("hmget", Arity::AtLeast(3), READ_FAST, READ,
         doc("hash", "2.0.0", "O(1) per field", "key field [field ...]", "Reads several fields."), hmget),
-    entry("hgetall", Arity::Exactly(2), Flags::READONLY, READ,
-        doc("hash", "2.0.0", "O(N), N fields", "key", "Lists fields and values."), |cx, args| list(cx, args, true, true)),
-    entry("hkeys", Arity::Exactly(2), Flags::READONLY, READ,
-        doc("hash", "2.0.0", "O(N), N fields", "key", "Lists the fields."), |cx, args| list(cx, args, true, false)),
-    entry("hvals", Arity::Exactly(2), Flags::READONLY, READ,
-        doc("hash", "2.0.0", "O(N), N fields", "key", "Lists the values."), |cx, args| list(cx, args, false, true)),
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("hgetall", Arity::Exactly(2), Flags::READONLY, READ,
+        doc("hash", "2.0.0", "O(N), N fields", "key", "Lists fields and values."), |cx, args| list(cx, args, true, true)) },
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("hkeys", Arity::Exactly(2), Flags::READONLY, READ,
+        doc("hash", "2.0.0", "O(N), N fields", "key", "Lists the fields."), |cx, args| list(cx, args, true, false)) },
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("hvals", Arity::Exactly(2), Flags::READONLY, READ,
+        doc("hash", "2.0.0", "O(N), N fields", "key", "Lists the values."), |cx, args| list(cx, args, false, true)) },
     entry("hlen", Arity::Exactly(2), READ_FAST, META,
         doc("hash", "2.0.0", "O(1)", "key", "Counts the fields."), hlen),
     entry("hstrlen", Arity::Exactly(3), READ_FAST, META,
@@ -73,10 +54,10 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("hash", "2.0.0", "O(1)", "key field", "Tells whether there is a field."), hexists),
     entry("hdel", Arity::AtLeast(3), WRITE_FAST, &[KeySpec::one(1, Access::Delete)],
         doc("hash", "2.0.0", "O(1) per field", "key field [field ...]", "Deletes fields."), hdel),
-    entry("hrandfield", Arity::AtLeast(2), Flags::READONLY, READ,
-        doc("hash", "6.2.0", "O(1) per field", "key [count [WITHVALUES]]", "Shows fields at random."), hrandfield),
-    entry("hscan", Arity::AtLeast(3), Flags::READONLY, READ,
-        doc("hash", "2.8.0", "O(1) per call, O(N) for a whole iteration", "key cursor [MATCH pattern] [COUNT count] [NOVALUES]", "Iterates over the fields."), hscan),
+    Command { tips: NONDETERMINISTIC, ..entry("hrandfield", Arity::AtLeast(2), Flags::READONLY, READ,
+        doc("hash", "6.2.0", "O(1) per field", "key [count [WITHVALUES]]", "Shows fields at random."), hrandfield) },
+    Command { tips: NONDETERMINISTIC, ..entry("hscan", Arity::AtLeast(3), Flags::READONLY, READ,
+        doc("hash", "2.8.0", "O(1) per call, O(N) for a whole iteration", "key cursor [MATCH pattern] [COUNT count] [NOVALUES]", "Iterates over the fields."), hscan) },
     entry("hexpire", Arity::AtLeast(6), WRITE_FAST, UPDATE,
         doc("hash", "7.4.0", "O(1) per field", "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]", "Lets fields expire after seconds."), |cx, args| expire::expire(cx, args, 1000, false)),
     entry("hpexpire", Arity::AtLeast(6), WRITE_FAST, UPDATE,

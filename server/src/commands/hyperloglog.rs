@@ -1,28 +1,15 @@
 //! The HyperLogLog group: strings that count different elements approximately. Their bytes are the store's affair.
 
-use super::doc;
 use super::string::{put_string, string_bytes};
+use super::{doc, entry};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
-use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-};
+use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use store::hyperloglog::{self as hll, Corrupt, Registers};
 use store::{Expire, Value};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
-
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    Command { name, arity, flags, acl: &[Acl::HyperLogLog], keys, tips: &[], doc, subcommands: &[], run }
-}
 
 /// The family.
 #[rustfmt::skip]

@@ -4,14 +4,11 @@
 mod inner;
 mod moving;
 
-use super::{doc, integer, timeout_ms, write_element};
-use crate::context::{Caller, Cx};
+use super::{doc, entry, first_typed, index_range, integer, timeout_ms, wait_for, write_element};
+use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre, Server};
-use crate::session::TimeoutReply;
-use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-};
+use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use common::resp::Reply;
 use store::{DbIndex, End, List};
 
@@ -26,18 +23,6 @@ const POP: &[KeySpec] = &[KeySpec::one(1, Access::RwDelete)];
 const DELETE: &[KeySpec] = &[KeySpec::one(1, Access::Delete)];
 const POP_ANY: &[KeySpec] = &[KeySpec::until(1, -2, 1, Access::RwDelete)];
 const MOVE: &[KeySpec] = &[KeySpec::one(1, Access::RwDelete), KeySpec::one(2, Access::RwInsert)];
-
-/// One entry; the family's fields that vary.
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    Command { name, arity, flags, acl: &[Acl::List], keys, tips: &[], doc, subcommands: &[], run }
-}
 
 /// The family.
 #[rustfmt::skip]
@@ -187,16 +172,9 @@ fn lrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         cx.reply.array(0);
         return Ok(Outcome::Done);
     };
-    let len = list.len() as i64;
-    let from_end = |index: i64| if index < 0 { index + len } else { index };
-    let (start, stop) = (from_end(start).max(0), from_end(stop).min(len - 1));
-    if start > stop {
-        cx.reply.array(0);
-        return Ok(Outcome::Done);
-    }
-    let count = (stop - start + 1) as usize;
-    cx.reply.array(count);
-    for element in list.iter_from(start as usize).take(count) {
+    let range = index_range(start, stop, list.len());
+    cx.reply.array(range.len());
+    for element in list.iter_from(range.start).take(range.len()) {
         write_element(&mut cx.reply, &element);
     }
     Ok(Outcome::Done)
@@ -206,7 +184,7 @@ fn blocking_pop(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> CommandResult {
     let words = args.count();
     let timeout = timeout_ms(args.get(words - 1), cx.server.time.now_ms())?;
     let keys = || (1..words - 1).map(|index| args.get(index));
-    let Some((key, _)) = first_list(cx, keys())? else { return wait_for_lists(cx, keys(), timeout) };
+    let Some((key, _)) = first_typed(cx, keys(), List::len)? else { return wait_for(cx, keys(), timeout) };
     cx.reply.array(2);
     cx.reply.bulk(key.bytes);
     take(cx.server, &mut cx.reply, cx.db, key, end, 1);
@@ -217,39 +195,6 @@ fn blocking_pop(cx: &mut Cx<'_>, args: &Args<'_>, end: End) -> CommandResult {
 /// The command that takes elements from an end.
 fn pop_name(end: End) -> &'static [u8] {
     if end == End::Head { b"LPOP" } else { b"RPOP" }
-}
-
-/// The first of several keys that holds a list, and that list's length.
-fn first_list<'k>(
-    cx: &mut Cx<'_>,
-    keys: impl Iterator<Item = &'k [u8]>,
-) -> Result<Option<(Key<'k>, usize)>, CommandError> {
-    for key in keys {
-        let key = cx.key(key);
-        match cx.server.find_typed::<List>(cx.db, key) {
-            Ok(Some(list)) => return Ok(Some((key, list.len()))),
-            Ok(None) => {}
-            // A client that was woken passes over keys that turned into something else.
-            Err(_) if cx.resumed.is_some() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
-}
-
-/// Waits until one of several lists has elements; who may not wait gets the reply of a time that is up.
-fn wait_for_lists<'k>(
-    cx: &mut Cx<'_>,
-    keys: impl Iterator<Item = &'k [u8]>,
-    timeout_ms: i64,
-) -> CommandResult {
-    if cx.caller != Caller::Client {
-        cx.reply.null_array();
-        return Ok(Outcome::Done);
-    }
-    let deadline = cx.deadline(timeout_ms);
-    cx.wait_for_keys(keys, deadline, TimeoutReply::NullArray);
-    Ok(Outcome::Block)
 }
 
 /// LEFT or RIGHT.
@@ -282,9 +227,9 @@ fn multi_pop(cx: &mut Cx<'_>, args: &mut Args<'_>, timeout: Option<&[u8]>) -> Co
         most = Some(positive(args.next(), "ERR count should be greater than 0")?);
     }
     let timeout = timeout.map(|word| timeout_ms(word, cx.server.time.now_ms())).transpose()?;
-    let Some((key, len)) = first_list(cx, keys.iter().copied())? else {
+    let Some((key, len)) = first_typed(cx, keys.iter().copied(), List::len)? else {
         return match timeout {
-            Some(timeout) => wait_for_lists(cx, keys.into_iter(), timeout),
+            Some(timeout) => wait_for(cx, keys.into_iter(), timeout),
             None => {
                 cx.reply.null_array();
                 Ok(Outcome::Done)

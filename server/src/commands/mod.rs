@@ -20,11 +20,17 @@ pub mod stream;
 pub mod string;
 pub mod transactions;
 
-use crate::server::Ochre;
-use common::command::{Arity, Command, CommandError, Doc, Flags, Handler};
+use crate::context::{Caller, Cx};
+use crate::events::Event;
+use crate::server::{Key, Ochre};
+use crate::session::TimeoutReply;
+use common::command::{
+    Acl, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
+};
 use common::number::parse_i64;
 use common::resp::Reply;
-use store::Element;
+use std::ops::Range;
+use store::{Element, Object, Typed};
 
 /// The `doc` of an entry, in one line.
 const fn doc(
@@ -35,6 +41,33 @@ const fn doc(
     summary: &'static str,
 ) -> Doc {
     Doc { group, summary, since, complexity, syntax }
+}
+
+/// Hints of commands whose replies differ from call to call, in order or altogether.
+const NONDETERMINISTIC: &[&str] = &["nondeterministic_output"];
+const NONDETERMINISTIC_ORDER: &[&str] = &["nondeterministic_output_order"];
+
+/// An entry of a group that has a category of its own; `Command { tips, ..entry(…) }` for one with hints.
+const fn entry(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    keys: &'static [KeySpec],
+    doc: Doc,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    let acl: &[Acl] = match doc.group.as_bytes() {
+        b"bitmap" => &[Acl::Bitmap],
+        b"hash" => &[Acl::Hash],
+        b"hyperloglog" => &[Acl::HyperLogLog],
+        b"list" => &[Acl::List],
+        b"set" => &[Acl::Set],
+        b"sorted-set" => &[Acl::SortedSet],
+        b"stream" => &[Acl::Stream],
+        b"string" => &[Acl::String],
+        _ => panic!("this group's commands have no category in common"),
+    };
+    Command { name, arity, flags, acl, keys, tips: &[], doc, subcommands: &[], run }
 }
 
 /// A subcommand without keys or categories.
@@ -62,6 +95,57 @@ fn timeout_ms(word: &[u8], now_ms: i64) -> Result<i64, CommandError> {
         return Err("ERR timeout is out of range".into());
     }
     Ok(ms as i64)
+}
+
+/// Waits until one of several keys has something; who may not wait gets the reply of a time that is up.
+fn wait_for<'k>(cx: &mut Cx<'_>, keys: impl Iterator<Item = &'k [u8]>, timeout_ms: i64) -> CommandResult {
+    if cx.caller != Caller::Client {
+        cx.reply.null_array();
+        return Ok(Outcome::Done);
+    }
+    let deadline = cx.deadline(timeout_ms);
+    cx.wait_for_keys(keys, deadline, TimeoutReply::NullArray);
+    Ok(Outcome::Block)
+}
+
+/// The first of several keys that holds a `T`, and what `read` says of that. A client that was woken passes over keys that
+/// turned into something else.
+fn first_typed<'k, T: Typed, R>(
+    cx: &mut Cx<'_>,
+    keys: impl Iterator<Item = &'k [u8]>,
+    read: impl Fn(&T) -> R,
+) -> Result<Option<(Key<'k>, R)>, CommandError> {
+    for key in keys {
+        let key = cx.key(key);
+        match cx.server.find_typed::<T>(cx.db, key) {
+            Ok(Some(object)) => return Ok(Some((key, read(object)))),
+            Ok(None) => {}
+            Err(_) if cx.resumed.is_some() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Stores what a command made under `target` and replies with the number of its elements; nothing made deletes the key.
+fn store_result<T: Typed>(cx: &mut Cx<'_>, target: Key<'_>, result: T, event: Event) {
+    let result: Object = result.into();
+    cx.reply.integer(result.len() as i64);
+    if result.is_empty() {
+        let lazily = cx.server.config.lazyfree_lazy_server_del;
+        cx.delete(target, lazily);
+    } else {
+        cx.server.store_object(cx.db, target, result);
+        cx.changed(target, event);
+    }
+}
+
+/// The elements that a range from `start` to `stop` takes of `len`: both count, negative ones from the end.
+fn index_range(start: i64, stop: i64, len: usize) -> Range<usize> {
+    let size = len as i64;
+    let from_end = |index: i64| if index < 0 { index + size } else { index };
+    let (start, stop) = (from_end(start).max(0), from_end(stop).min(size - 1));
+    if start > stop { 0..0 } else { start as usize..stop as usize + 1 }
 }
 
 /// Writes an element of a collection as a bulk string.

@@ -3,13 +3,11 @@
 mod combine;
 
 use super::scan_options::{ScanOptions, write_empty, write_frame};
-use super::{doc, integer, random, write_element};
+use super::{NONDETERMINISTIC, NONDETERMINISTIC_ORDER, doc, entry, integer, random, write_element};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::Key;
-use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-};
+use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use store::{Element, Member, Set};
 
 use crate::server::Ochre;
@@ -21,22 +19,6 @@ const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
 const READ_ALL: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Read)];
 const COUNTED: &[KeySpec] = &[KeySpec::counted(1, Access::Read)];
 const STORE: &[KeySpec] = &[KeySpec::one(1, Access::Overwrite), KeySpec::until(2, -1, 1, Access::Read)];
-
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let tips: &[&str] = match name.as_bytes() {
-        b"spop" | b"srandmember" | b"sscan" => &["nondeterministic_output"],
-        b"smembers" | b"sinter" | b"sunion" | b"sdiff" => &["nondeterministic_output_order"],
-        _ => &[],
-    };
-    Command { name, arity, flags, acl: &[Acl::Set], keys, tips, doc, subcommands: &[], run }
-}
 
 /// The family.
 #[rustfmt::skip]
@@ -53,28 +35,28 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("set", "6.2.0", "O(1) per member", "key member [member ...]", "Tells of each member whether it is in a set."), smismember),
     entry("scard", Arity::Exactly(2), READ_FAST, META,
         doc("set", "1.0.0", "O(1)", "key", "Counts the members."), scard),
-    entry("smembers", Arity::Exactly(2), Flags::READONLY, READ,
-        doc("set", "1.0.0", "O(N), N members", "key", "Lists the members."), smembers),
-    entry("spop", Arity::AtLeast(2), WRITE_FAST, &[KeySpec::one(1, Access::RwDelete)],
-        doc("set", "1.0.0", "O(1) per member", "key [count]", "Takes members at random."), spop),
-    entry("srandmember", Arity::AtLeast(2), Flags::READONLY, READ,
-        doc("set", "1.0.0", "O(1) per member", "key [count]", "Shows members at random."), srandmember),
-    entry("sscan", Arity::AtLeast(3), Flags::READONLY, READ,
-        doc("set", "2.8.0", "O(1) per call, O(N) for a whole iteration", "key cursor [MATCH pattern] [COUNT count]", "Iterates over the members."), sscan),
-    entry("sinter", Arity::AtLeast(2), Flags::READONLY, READ_ALL,
-        doc("set", "1.0.0", "O(N*M), N members of the smallest of M sets", "key [key ...]", "Lists the members that all sets have."), combine::sinter),
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("smembers", Arity::Exactly(2), Flags::READONLY, READ,
+        doc("set", "1.0.0", "O(N), N members", "key", "Lists the members."), smembers) },
+    Command { tips: NONDETERMINISTIC, ..entry("spop", Arity::AtLeast(2), WRITE_FAST, &[KeySpec::one(1, Access::RwDelete)],
+        doc("set", "1.0.0", "O(1) per member", "key [count]", "Takes members at random."), spop) },
+    Command { tips: NONDETERMINISTIC, ..entry("srandmember", Arity::AtLeast(2), Flags::READONLY, READ,
+        doc("set", "1.0.0", "O(1) per member", "key [count]", "Shows members at random."), srandmember) },
+    Command { tips: NONDETERMINISTIC, ..entry("sscan", Arity::AtLeast(3), Flags::READONLY, READ,
+        doc("set", "2.8.0", "O(1) per call, O(N) for a whole iteration", "key cursor [MATCH pattern] [COUNT count]", "Iterates over the members."), sscan) },
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("sinter", Arity::AtLeast(2), Flags::READONLY, READ_ALL,
+        doc("set", "1.0.0", "O(N*M), N members of the smallest of M sets", "key [key ...]", "Lists the members that all sets have."), combine::sinter) },
     entry("sintercard", Arity::AtLeast(3), Flags::READONLY.and(Flags::MOVABLE_KEYS), COUNTED,
         doc("set", "7.0.0", "O(N*M), N members of the smallest of M sets", "numkeys key [key ...] [LIMIT limit]", "Counts the members that all sets have."), combine::sintercard),
     entry("sinterstore", Arity::AtLeast(3), Flags::WRITE.and(Flags::DENYOOM), STORE,
         doc("set", "1.0.0", "O(N*M), N members of the smallest of M sets", "destination key [key ...]", "Stores the members that all sets have."), combine::sinterstore),
-    entry("sunion", Arity::AtLeast(2), Flags::READONLY, READ_ALL,
-        doc("set", "1.0.0", "O(N), N members of all sets", "key [key ...]", "Lists the members that any set has."), combine::sunion),
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("sunion", Arity::AtLeast(2), Flags::READONLY, READ_ALL,
+        doc("set", "1.0.0", "O(N), N members of all sets", "key [key ...]", "Lists the members that any set has."), combine::sunion) },
     entry("sunioncard", Arity::AtLeast(3), Flags::READONLY.and(Flags::MOVABLE_KEYS), COUNTED,
         doc("set", "8.10.0", "O(N), N members of all sets", "numkeys key [key ...] [APPROX] [LIMIT limit]", "Counts the members that any set has."), combine::sunioncard),
     entry("sunionstore", Arity::AtLeast(3), Flags::WRITE.and(Flags::DENYOOM), STORE,
         doc("set", "1.0.0", "O(N), N members of all sets", "destination key [key ...]", "Stores the members that any set has."), combine::sunionstore),
-    entry("sdiff", Arity::AtLeast(2), Flags::READONLY, READ_ALL,
-        doc("set", "1.0.0", "O(N*M), N members of the first of M sets", "key [key ...]", "Lists the members that only the first set has."), combine::sdiff),
+    Command { tips: NONDETERMINISTIC_ORDER, ..entry("sdiff", Arity::AtLeast(2), Flags::READONLY, READ_ALL,
+        doc("set", "1.0.0", "O(N*M), N members of the first of M sets", "key [key ...]", "Lists the members that only the first set has."), combine::sdiff) },
     entry("sdiffcard", Arity::AtLeast(3), Flags::READONLY.and(Flags::MOVABLE_KEYS), COUNTED,
         doc("set", "8.10.0", "O(N*M), N members of the first of M sets", "numkeys key [key ...] [LIMIT limit]", "Counts the members that only the first set has."), combine::sdiffcard),
     entry("sdiffstore", Arity::AtLeast(3), Flags::WRITE.and(Flags::DENYOOM), STORE,

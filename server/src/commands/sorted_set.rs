@@ -6,13 +6,11 @@ mod pop;
 mod range;
 
 use super::scan_options::{ScanOptions, write_empty, write_frame};
-use super::{doc, write_element};
+use super::{NONDETERMINISTIC, doc, entry, write_element};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
-use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-};
+use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use common::number::parse_f64;
 use common::resp::Reply;
 use store::{Element, Placed, SortedSet};
@@ -37,21 +35,6 @@ const COUNTED: &[KeySpec] = &[KeySpec::counted(1, Access::Read)];
 const TARGET_AND_COUNTED: &[KeySpec] =
     &[KeySpec::one(1, Access::Overwrite), KeySpec::counted(2, Access::Read)];
 
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    let tips: &[&str] = match name.as_bytes() {
-        b"zrandmember" | b"zscan" => &["nondeterministic_output"],
-        _ => &[],
-    };
-    Command { name, arity, flags, acl: &[Acl::SortedSet], keys, tips, doc, subcommands: &[], run }
-}
-
 const LOG: &str = "O(log(N))";
 const LOG_M: &str = "O(log(N)+M), M members in the range";
 const MERGE: &str = "O(N)+O(M*log(M)), N members of all sets, M in the result";
@@ -75,8 +58,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("sorted-set", "2.0.0", LOG, "key member [WITHSCORE]", "Tells how many members come before one."), |cx, args| zrank(cx, args, false)),
     entry("zrevrank", Arity::AtLeast(3), READ_FAST, ONE,
         doc("sorted-set", "2.0.0", LOG, "key member [WITHSCORE]", "Tells how many members come behind one."), |cx, args| zrank(cx, args, true)),
-    entry("zscan", Arity::AtLeast(3), READ, ONE,
-        doc("sorted-set", "2.8.0", "O(1) per call, O(N) for a whole iteration", "key cursor [MATCH pattern] [COUNT count] [NOSCORES]", "Iterates over members and scores."), zscan),
+    Command { tips: NONDETERMINISTIC, ..entry("zscan", Arity::AtLeast(3), READ, ONE,
+        doc("sorted-set", "2.8.0", "O(1) per call, O(N) for a whole iteration", "key cursor [MATCH pattern] [COUNT count] [NOSCORES]", "Iterates over members and scores."), zscan) },
     entry("zcount", Arity::Exactly(4), READ_FAST, ONE,
         doc("sorted-set", "2.0.0", LOG, "key min max", "Counts the members with scores in a range."), |cx, args| range::count(cx, args, By::Score)),
     entry("zlexcount", Arity::Exactly(4), READ_FAST, ONE,
@@ -113,8 +96,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("sorted-set", "7.0.0", "O(K)+O(M*log(N)), K keys, M members taken", "numkeys key [key ...] MIN|MAX [COUNT count]", "Takes members from the first set that has some."), pop::zmpop),
     entry("bzmpop", Arity::AtLeast(5), Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS), &[KeySpec::counted(2, Access::RwDelete)],
         doc("sorted-set", "7.0.0", "O(K)+O(M*log(N)), K keys, M members taken", "timeout numkeys key [key ...] MIN|MAX [COUNT count]", "Takes members from the first set that has some, waiting for it."), pop::bzmpop),
-    entry("zrandmember", Arity::AtLeast(2), READ, ONE,
-        doc("sorted-set", "6.2.0", "O(log(N)) per member", "key [count [WITHSCORES]]", "Shows members at random."), pop::zrandmember),
+    Command { tips: NONDETERMINISTIC, ..entry("zrandmember", Arity::AtLeast(2), READ, ONE,
+        doc("sorted-set", "6.2.0", "O(log(N)) per member", "key [count [WITHSCORES]]", "Shows members at random."), pop::zrandmember) },
     entry("zunion", Arity::AtLeast(3), READ_MANY, COUNTED,
         doc("sorted-set", "6.2.0", MERGE, "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX|COUNT] [WITHSCORES]", "Lists the members that any set has."), combine::zunion),
     entry("zinter", Arity::AtLeast(3), READ_MANY, COUNTED,
@@ -215,10 +198,12 @@ fn add(cx: &mut Cx<'_>, key: Key<'_>, args: &mut Args<'_>, terms: Terms) -> Comm
         pairs.push((args.float()?, args.next()));
     }
     let limits = cx.server.limits().sorted_set;
-    let exists = cx.server.find_typed::<SortedSet>(cx.db, key)?.is_some();
+    let set = match terms.xx {
+        true => cx.server.edit::<SortedSet>(cx.db, key)?,
+        false => Some(cx.server.edit_or_create(cx.db, key)?),
+    };
     let (mut added, mut updated, mut processed, mut score) = (0, 0, 0, 0.0);
-    if exists || !terms.xx {
-        let set: &mut SortedSet = cx.server.edit_or_create(cx.db, key)?;
+    if let Some(set) = set {
         for (given, member) in pairs {
             let old = set.score(member);
             // Only INCR can fail, with its one pair: nothing has changed then.

@@ -11,12 +11,11 @@ mod group;
 mod info;
 mod read;
 
-use super::doc;
+use super::{NONDETERMINISTIC, doc, entry};
 use crate::context::Cx;
 use crate::server::{Key, Ochre};
 use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Find, Flags, Handler, KeySpec,
-    Outcome, Search,
+    Access, Args, Arity, Command, CommandError, CommandResult, Find, Flags, KeySpec, Outcome, Search,
 };
 use common::resp::Reply;
 use store::Element;
@@ -28,19 +27,6 @@ const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::Update)];
 const DELETE: &[KeySpec] = &[KeySpec::one(1, Access::Delete)];
-const NONDETERMINISTIC: &[&str] = &["nondeterministic_output"];
-
-/// One entry; the family's fields that vary.
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    Command { name, arity, flags, acl: &[Acl::Stream], keys, tips: &[], doc, subcommands: &[], run }
-}
 
 /// Streams behind the word STREAMS, as many words as there are IDs behind them.
 const fn streams_from(index: usize) -> KeySpec {

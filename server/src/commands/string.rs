@@ -5,41 +5,26 @@ mod number;
 mod options;
 mod set;
 
-use super::doc;
+use super::{doc, entry};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
 use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Find, Flags, KeySpec, Outcome, Search,
+    Access, Args, Arity, Command, CommandError, CommandResult, Find, Flags, KeySpec, Outcome, Search,
 };
 use common::resp::Reply;
 use store::{Entry, Expire, NewValue, SharedBytes, Value};
 
-const ACL: &[Acl] = &[Acl::String];
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const WRITE_FAST: Flags = WRITE.and(Flags::FAST);
 const READ_FAST: Flags = Flags::READONLY.and(Flags::FAST);
 
-/// One entry; the families' fields that vary.
-const fn entry(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: common::command::Doc,
-    run: common::command::Handler<Ochre>,
-) -> Command<Ochre> {
-    let tips: &[&str] = match name.as_bytes() {
-        b"mset" | b"msetex" => &["request_policy:multi_shard", "response_policy:all_succeeded"],
-        b"mget" => &["request_policy:multi_shard"],
-        _ => &[],
-    };
-    Command { name, arity, flags, acl: ACL, keys, tips, doc, subcommands: &[], run }
-}
-
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::RwUpdate)];
 const OVERWRITE: &[KeySpec] = &[KeySpec::one(1, Access::Overwrite)];
+
+const ALL_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:all_succeeded"];
+const MANY_SHARDS: &[&str] = &["request_policy:multi_shard"];
 
 /// The family.
 #[rustfmt::skip]
@@ -76,12 +61,12 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("string", "8.8.0", "O(1)", "key [BYFLOAT float | BYINT integer] [SATURATE] [LBOUND lowerbound] [UBOUND upperbound] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] [ENX]", "Counts within bounds and sets an expiry."), number::increx),
     entry("lcs", Arity::AtLeast(3), Flags::READONLY, &[KeySpec { search: Search::Index(1), find: Find::Range(1, 1, 0), access: Access::Read }],
         doc("string", "7.0.0", "O(N*M), the lengths of the strings", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", "Finds the longest common subsequence of two strings."), lcs::lcs),
-    entry("mget", Arity::AtLeast(2), READ_FAST, &[KeySpec::until(1, -1, 1, Access::Read)],
-        doc("string", "1.0.0", "O(N), N keys", "key [key ...]", "Reads several strings."), mget),
-    entry("mset", Arity::AtLeast(3), WRITE, &[KeySpec::until(1, -1, 2, Access::Overwrite)],
-        doc("string", "1.0.1", "O(N), N keys", "key value [key value ...]", "Writes several strings at once."), set::mset),
-    entry("msetex", Arity::AtLeast(4), WRITE.and(Flags::MOVABLE_KEYS), &[KeySpec::counted_pairs(1, Access::Overwrite)],
-        doc("string", "8.4.0", "O(N), N keys", "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Writes several strings at once, with a common expiry."), set::msetex),
+    Command { tips: MANY_SHARDS, ..entry("mget", Arity::AtLeast(2), READ_FAST, &[KeySpec::until(1, -1, 1, Access::Read)],
+        doc("string", "1.0.0", "O(N), N keys", "key [key ...]", "Reads several strings."), mget) },
+    Command { tips: ALL_SHARDS, ..entry("mset", Arity::AtLeast(3), WRITE, &[KeySpec::until(1, -1, 2, Access::Overwrite)],
+        doc("string", "1.0.1", "O(N), N keys", "key value [key value ...]", "Writes several strings at once."), set::mset) },
+    Command { tips: ALL_SHARDS, ..entry("msetex", Arity::AtLeast(4), WRITE.and(Flags::MOVABLE_KEYS), &[KeySpec::counted_pairs(1, Access::Overwrite)],
+        doc("string", "8.4.0", "O(N), N keys", "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Writes several strings at once, with a common expiry."), set::msetex) },
     entry("msetnx", Arity::AtLeast(3), WRITE, &[KeySpec::until(1, -1, 2, Access::Create)],
         doc("string", "1.0.1", "O(N), N keys", "key value [key value ...]", "Writes several strings if none of their keys exists."), set::msetnx),
     entry("psetex", Arity::Exactly(4), WRITE, OVERWRITE,

@@ -1,6 +1,6 @@
 //! Elements by place or by content: LINDEX, LSET, LINSERT, LREM, LTRIM, LPOS.
 
-use super::write_element;
+use super::{index_range, write_element};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::Key;
@@ -126,11 +126,8 @@ pub(super) fn ltrim(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         cx.reply.ok();
         return Ok(Outcome::Done);
     };
-    let from_end = |index: i64| if index < 0 { index + len as i64 } else { index };
-    let (start, stop) = (from_end(start).max(0) as usize, from_end(stop));
-    // What remains is start..kept; nothing does when the range is empty.
-    let kept = usize::try_from(stop.saturating_add(1)).unwrap_or(0).min(len);
-    let (before, behind) = if start >= kept { (len, 0) } else { (start, len - kept) };
+    let kept = index_range(start, stop, len);
+    let (before, behind) = if kept.is_empty() { (len, 0) } else { (kept.start, len - kept.end) };
     let limit = cx.server.limits().list;
     let left = list_mut(cx, key, |list| {
         list.remove_range(len - behind, behind, &limit);

@@ -1,11 +1,10 @@
 //! Elements on their way from one list to another: LMOVE and its relatives.
 
-use super::{end_of, pop_name, wait_for_lists};
-use crate::commands::{integer, timeout_ms};
+use super::{end_of, pop_name};
+use crate::commands::{integer, timeout_ms, wait_for};
 use crate::context::{Caller, Cx};
 use crate::events::Event;
 use crate::server::Key;
-use crate::session::TimeoutReply;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use store::{End, List};
 
@@ -130,7 +129,7 @@ fn move_or_wait(cx: &mut Cx<'_>, way: &Way<'_>, timeout: i64) -> Result<(Outcome
         cx.reply.null();
         return Ok((Outcome::Done, false));
     }
-    Ok((wait_for_lists(cx, std::iter::once(way.source.bytes), timeout)?, false))
+    Ok((wait_for(cx, std::iter::once(way.source.bytes), timeout)?, false))
 }
 
 pub(super) fn blmove(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
@@ -193,13 +192,11 @@ pub(super) fn lmovem(cx: &mut Cx<'_>, args: &mut Args<'_>, waits: bool) -> Comma
     let amount = Amount::parse(args)?;
     let len = source_len(cx, way.source)?.filter(|len| !amount.exactly || *len >= amount.count);
     let Some(len) = len else {
-        if cx.caller != Caller::Client || timeout.is_none() {
-            cx.reply.null_array();
-            return Ok(Outcome::Done);
+        if let Some(timeout) = timeout {
+            return wait_for(cx, std::iter::once(way.source.bytes), timeout);
         }
-        let deadline = cx.deadline(timeout.unwrap_or(0));
-        cx.wait_for_keys(std::iter::once(way.source.bytes), deadline, TimeoutReply::NullArray);
-        return Ok(Outcome::Block);
+        cx.reply.null_array();
+        return Ok(Outcome::Done);
     };
     check_target(cx, way.target)?;
     let count = amount.count.min(len);

@@ -3,7 +3,7 @@
 //! An intersection walks the smallest set and asks the others, from the next smaller on; a difference walks the first
 //! one. Neither builds anything if only the members or their number are asked for.
 
-use crate::commands::write_element;
+use crate::commands::{store_result, write_element};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Server};
@@ -229,13 +229,6 @@ fn store(
     let limit = cx.server.limits().set;
     let mut result = combine(&sets_of(cx.server, cx.db, &keys)?, &limit);
     result.settle(&limit);
-    cx.reply.integer(result.len() as i64);
-    if result.is_empty() {
-        let lazily = cx.server.config.lazyfree_lazy_server_del;
-        cx.delete(target, lazily);
-    } else {
-        cx.server.store_object(cx.db, target, result.into());
-        cx.changed(target, event);
-    }
+    store_result(cx, target, result, event);
     Ok(Outcome::Done)
 }

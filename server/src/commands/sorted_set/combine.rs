@@ -3,7 +3,7 @@
 //! in another order.
 
 use super::{score, write_member, write_members_head};
-use crate::commands::integer;
+use crate::commands::{integer, store_result};
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Server};
@@ -297,20 +297,8 @@ fn store(
     let limits = cx.server.limits().sorted_set;
     let mut result = combine(&request.inputs(cx.server, cx.db), operation, request.aggregate);
     result.settle(&limits);
-    keep(cx, target, result, event);
+    store_result(cx, target, result, event);
     Ok(Outcome::Done)
-}
-
-/// Stores a result and replies with its size; an empty one deletes the key.
-pub(super) fn keep(cx: &mut Cx<'_>, target: Key<'_>, result: SortedSet, event: Event) {
-    cx.reply.integer(result.len() as i64);
-    if result.is_empty() {
-        let lazily = cx.server.config.lazyfree_lazy_server_del;
-        cx.delete(target, lazily);
-    } else {
-        cx.server.store_object(cx.db, target, result.into());
-        cx.changed(target, event);
-    }
 }
 
 pub(super) fn zunionstore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {

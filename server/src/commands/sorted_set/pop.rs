@@ -1,11 +1,10 @@
 //! Taking members from the ends, at once or waiting for them, and showing some at random.
 
 use super::{announce_removal, write_member, write_members_head};
-use crate::commands::{integer, random, timeout_ms, write_element};
-use crate::context::{Caller, Cx};
+use crate::commands::{first_typed, integer, random, timeout_ms, wait_for, write_element};
+use crate::context::Cx;
 use crate::events::Event;
 use crate::server::Key;
-use crate::session::TimeoutReply;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::number::parse_i64;
 use store::SortedSet;
@@ -74,28 +73,11 @@ pub(super) fn zpop(cx: &mut Cx<'_>, args: &mut Args<'_>, tip: Tip) -> CommandRes
     Ok(Outcome::Done)
 }
 
-/// The first key with a sorted set. A client that was woken passes over keys that turned into something else.
-fn first_set<'k>(
-    cx: &mut Cx<'_>,
-    keys: impl Iterator<Item = &'k [u8]>,
-) -> Result<Option<Key<'k>>, CommandError> {
-    for key in keys {
-        let key = cx.key(key);
-        match cx.server.find_typed::<SortedSet>(cx.db, key) {
-            Ok(Some(_)) => return Ok(Some(key)),
-            Ok(None) => {}
-            Err(_) if cx.resumed.is_some() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
-}
-
 pub(super) fn bzpop(cx: &mut Cx<'_>, args: &Args<'_>, tip: Tip) -> CommandResult {
     let words = args.count();
     let timeout = timeout_ms(args.get(words - 1), cx.server.time.now_ms())?;
     let keys = || (1..words - 1).map(|index| args.get(index));
-    if let Some(key) = first_set(cx, keys())? {
+    if let Some((key, _)) = first_typed(cx, keys(), SortedSet::len)? {
         let taken = take(cx, key, tip, 1)?;
         cx.reply.array(3);
         cx.reply.bulk(key.bytes);
@@ -106,17 +88,7 @@ pub(super) fn bzpop(cx: &mut Cx<'_>, args: &Args<'_>, tip: Tip) -> CommandResult
         cx.propagate_as(&[tip.command(), key.bytes]);
         return Ok(Outcome::Done);
     }
-    wait(cx, keys(), timeout)
-}
-
-fn wait<'k>(cx: &mut Cx<'_>, keys: impl Iterator<Item = &'k [u8]>, timeout: i64) -> CommandResult {
-    if cx.caller != Caller::Client {
-        cx.reply.null_array();
-        return Ok(Outcome::Done);
-    }
-    let deadline = cx.deadline(timeout);
-    cx.wait_for_keys(keys, deadline, TimeoutReply::NullArray);
-    Ok(Outcome::Block)
+    wait_for(cx, keys(), timeout)
 }
 
 /// What ZMPOP and BZMPOP are asked for.
@@ -151,7 +123,9 @@ impl<'k> Request<'k> {
 
     /// Takes members of the first set that has some; false when none has.
     fn serve(&self, cx: &mut Cx<'_>) -> Result<bool, CommandError> {
-        let Some(key) = first_set(cx, self.keys.iter().copied())? else { return Ok(false) };
+        let Some((key, _)) = first_typed(cx, self.keys.iter().copied(), SortedSet::len)? else {
+            return Ok(false);
+        };
         let taken = take(cx, key, self.tip, self.count)?;
         cx.reply.array(2);
         cx.reply.bulk(key.bytes);
@@ -180,7 +154,7 @@ pub(super) fn bzmpop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if request.serve(cx)? {
         return Ok(Outcome::Done);
     }
-    wait(cx, request.keys.iter().copied(), timeout)
+    wait_for(cx, request.keys.iter().copied(), timeout)
 }
 
 // --- at random -------------------------------------------------------------------------------------------------------

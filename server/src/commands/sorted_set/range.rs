@@ -2,7 +2,7 @@
 //! begins, how many members follow, and in which direction.
 
 use super::{announce_removal, write_member, write_members_head};
-use crate::commands::integer;
+use crate::commands::{index_range, integer, store_result};
 use crate::context::Cx;
 use crate::events::Event;
 use common::command::{Args, CommandError, CommandResult, Outcome};
@@ -91,13 +91,8 @@ impl<'a> Bounds<'a> {
         let len = set.len();
         let (from, to) = match *self {
             Bounds::Rank(start, stop) => {
-                let size = len as i64;
-                let from_end = |index: i64| if index < 0 { index.saturating_add(size) } else { index };
-                let (start, stop) = (from_end(start).max(0), from_end(stop).min(size - 1));
-                if start > stop {
-                    return (0, 0);
-                }
-                let (from, to) = (start as usize, stop as usize + 1);
+                let found = index_range(start, stop, len);
+                let (from, to) = (found.start, found.end);
                 if reversed { (len - to, len - from) } else { (from, to) }
             }
             Bounds::Score(min, max) => (set.rank_of_score(min.0, min.1), set.rank_of_score(max.0, max.1)),
@@ -207,7 +202,7 @@ pub(super) fn store(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             result.insert(member.as_bytes(&mut buffer), score, &limits);
         }
     }
-    super::combine::keep(cx, target, result, Event::ZRANGESTORE);
+    store_result(cx, target, result, Event::ZRANGESTORE);
     Ok(Outcome::Done)
 }
 
@@ -225,21 +220,18 @@ pub(super) fn count(cx: &mut Cx<'_>, args: &mut Args<'_>, by: By) -> CommandResu
 pub(super) fn remove(cx: &mut Cx<'_>, args: &mut Args<'_>, by: By) -> CommandResult {
     let key = cx.key(args.next());
     let bounds = Bounds::parse(by, args.next(), args.next())?;
-    let (from, to) = match cx.server.find_typed::<SortedSet>(cx.db, key)? {
-        Some(set) => bounds.ranks(set, false),
-        None => (0, 0),
-    };
-    if to > from
-        && let Some(set) = cx.server.edit::<SortedSet>(cx.db, key)?
-    {
-        set.remove_range(from, to - from);
+    let mut removed = 0;
+    if let Some(set) = cx.server.edit::<SortedSet>(cx.db, key)? {
+        let (from, to) = bounds.ranks(set, false);
+        removed = to - from;
+        set.remove_range(from, removed);
     }
-    cx.reply.integer((to - from) as i64);
+    cx.reply.integer(removed as i64);
     let event = match by {
         By::Rank => Event::ZREMBYRANK,
         By::Score => Event::ZREMBYSCORE,
         By::Lex => Event::ZREMBYLEX,
     };
-    announce_removal(cx, key, event, to - from);
+    announce_removal(cx, key, event, removed);
     Ok(Outcome::Done)
 }

@@ -1,12 +1,12 @@
 //! XGROUP, XACK and XPENDING.
 
 use super::{end_id, loose_id, no_group, start_id, stream_mut, strict_id, write_id};
+use crate::commands::entry;
 use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
 use common::command::{
-    Access, Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, KeySpec, Outcome,
-    write_help,
+    Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome, write_help,
 };
 use store::stream::{Group, Nack, Stream, StreamId};
 
@@ -14,30 +14,19 @@ const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const INSERT: &[KeySpec] = &[KeySpec::one(2, Access::RwInsert)];
 const DELETE: &[KeySpec] = &[KeySpec::one(2, Access::Delete)];
 
-pub(super) const fn sub(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    keys: &'static [KeySpec],
-    doc: Doc,
-    run: Handler<Ochre>,
-) -> Command<Ochre> {
-    Command { name, arity, flags, acl: &[Acl::Stream], keys, tips: &[], doc, subcommands: &[], run }
-}
-
 #[rustfmt::skip]
 pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
-    sub("create", Arity::AtLeast(5), WRITE, INSERT,
+    entry("create", Arity::AtLeast(5), WRITE, INSERT,
         super::doc("stream", "5.0.0", "O(1)", "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]", "Makes a group."), create),
-    sub("createconsumer", Arity::Exactly(5), WRITE, INSERT,
+    entry("createconsumer", Arity::Exactly(5), WRITE, INSERT,
         super::doc("stream", "6.2.0", "O(1)", "key group consumer", "Makes a consumer."), create_consumer),
-    sub("delconsumer", Arity::Exactly(5), Flags::WRITE, DELETE,
+    entry("delconsumer", Arity::Exactly(5), Flags::WRITE, DELETE,
         super::doc("stream", "5.0.0", "O(N), N pending entries of the consumer", "key group consumer", "Deletes a consumer with its pending entries."), delete_consumer),
-    sub("destroy", Arity::Exactly(4), Flags::WRITE, DELETE,
+    entry("destroy", Arity::Exactly(4), Flags::WRITE, DELETE,
         super::doc("stream", "5.0.0", "O(N), N pending entries of the group", "key group", "Deletes a group."), destroy),
-    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[],
+    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[],
         super::doc("stream", "5.0.0", "O(1)", "", "Lists the subcommands of XGROUP."), help),
-    sub("setid", Arity::AtLeast(5), Flags::WRITE, &[KeySpec::one(2, Access::Update)],
+    entry("setid", Arity::AtLeast(5), Flags::WRITE, &[KeySpec::one(2, Access::Update)],
         super::doc("stream", "5.0.0", "O(1)", "key group <id | $> [ENTRIESREAD entries-read]", "Sets how far a group is."), set_id),
 ];
 

@@ -1,7 +1,8 @@
 //! XINFO.
 
-use super::group::{bad_subcommand, no_such_group, sub};
+use super::group::{bad_subcommand, no_such_group};
 use super::{most, write_entries, write_entry, write_id};
+use crate::commands::entry;
 use crate::context::Cx;
 use crate::server::Ochre;
 use common::command::{
@@ -14,13 +15,13 @@ const READ: &[KeySpec] = &[KeySpec::one(2, Access::Read)];
 
 #[rustfmt::skip]
 pub(super) const SUBCOMMANDS: &[Command<Ochre>] = &[
-    Command { tips: super::NONDETERMINISTIC, ..sub("consumers", Arity::Exactly(4), Flags::READONLY, READ,
+    Command { tips: super::NONDETERMINISTIC, ..entry("consumers", Arity::Exactly(4), Flags::READONLY, READ,
         super::doc("stream", "5.0.0", "O(N), N consumers", "key group", "Lists a group's consumers."), consumers) },
-    sub("groups", Arity::Exactly(3), Flags::READONLY, READ,
+    entry("groups", Arity::Exactly(3), Flags::READONLY, READ,
         super::doc("stream", "5.0.0", "O(N), N groups", "key", "Lists a stream's groups."), groups),
-    sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[],
+    entry("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), &[],
         super::doc("stream", "5.0.0", "O(1)", "", "Lists the subcommands of XINFO."), help),
-    sub("stream", Arity::AtLeast(3), Flags::READONLY, READ,
+    entry("stream", Arity::AtLeast(3), Flags::READONLY, READ,
         super::doc("stream", "5.0.0", "O(1)", "key [FULL [COUNT count]]", "Tells about a stream."), stream),
 ];
 
