@@ -122,8 +122,13 @@ impl<S: Read + Write> Client<S> {
 
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server reads");
-        self.stream.flush().expect("the server reads");
+        self.try_send_raw(bytes).expect("the server reads");
+    }
+
+    /// Sends bytes to a server that may have closed the connection.
+    pub fn try_send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)?;
+        self.stream.flush()
     }
 
     /// Sends a command without waiting.

@@ -170,6 +170,37 @@ fn the_biggest_clients_go_when_all_hold_too_much() {
 }
 
 #[test]
+fn no_key_goes_for_what_clients_held() {
+    // Above what all clients may hold comes room for the server and the keys; the clients alone break the limit.
+    let server = Settings::new()
+        .set("maxmemory", "11mb")
+        .set("maxmemory-policy", "allkeys-lru")
+        .set("maxmemory-clients", "3mb")
+        .start();
+    let mut client = server.client();
+    assert_eq!(client.run("CLIENT NO-EVICT on"), "+OK\r\n");
+    for index in 0..50 {
+        client.run(&format!("SETRANGE k:{index} 100000 x"));
+    }
+    for round in 0..5 {
+        let held: Vec<Client> = (0..30)
+            .map(|_| {
+                let mut held = server.client();
+                held.send_raw(b"*250\r\n");
+                let argument = format!("$1000\r\n{}\r\n", "x".repeat(1000)).repeat(249);
+                // It may be cut off while it writes.
+                let _ = held.try_send_raw(argument.as_bytes());
+                held
+            })
+            .collect();
+        wait_until("clients are cut off", || server.info("evicted_clients") != "0");
+        assert_eq!(server.info("evicted_keys"), "0", "round {round}");
+        drop(held);
+    }
+    assert_eq!(client.run("DBSIZE"), ":50\r\n");
+}
+
+#[test]
 fn refused_and_unblocked_commands_are_counted_as_in_redis() {
     for settings in [Settings::new(), Settings::new().redis()] {
         let server = settings.start();

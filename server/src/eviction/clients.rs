@@ -6,9 +6,43 @@
 use crate::server::Server;
 use crate::session::Session;
 use common::clients::{Client, ClientClass, Slot};
+use common::clock::monotonic_ns;
+use common::net::Link;
+use std::sync::{Arc, Weak};
 
 /// The limit is never lower, bytes: below it nobody could connect to raise it again. As in Redis.
 const LIMIT_MIN: u64 = 128 << 10;
+
+/// How long a connection may take to end before nobody waits for its memory any more, nanoseconds.
+const LEAVING_MAX_NS: u64 = 100_000_000;
+
+/// Connections that were told to end and still hold their buffers. Without them, a look at the memory just after clients
+/// were cut off would have keys evicted for what those clients held.
+#[derive(Debug, Default)]
+pub struct Leaving {
+    links: Vec<Weak<Link>>,
+    /// When the last of them was told, nanoseconds on the monotonic clock.
+    since: u64,
+}
+
+impl Leaving {
+    fn add(&mut self, link: &Arc<Link>) {
+        self.links.push(Arc::downgrade(link));
+        self.since = monotonic_ns();
+    }
+
+    /// Whether memory will come free by a connection that ends.
+    pub fn any(&mut self) -> bool {
+        if self.links.is_empty() {
+            return false;
+        }
+        self.links.retain(|link| link.strong_count() > 0);
+        if monotonic_ns() - self.since > LEAVING_MAX_NS {
+            self.links.clear();
+        }
+        !self.links.is_empty()
+    }
+}
 
 /// Whether a client may be cut off, and counts.
 fn counts(client: &Client<Session>) -> bool {
@@ -55,6 +89,9 @@ impl Server {
                     "Evicting client: {}",
                     client.describe_for_log(now_ms, self.config.hide_user_data)
                 );
+                if let Some(link) = client.link() {
+                    self.eviction.leaving.add(link);
+                }
             }
             self.eviction.evicted_clients += 1;
             self.clients.close_now(slot);

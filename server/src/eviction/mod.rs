@@ -43,6 +43,8 @@ pub struct Eviction {
     pub evicted: u64,
     /// Clients cut off.
     pub evicted_clients: u64,
+    /// The connections of those whose memory is not free yet.
+    leaving: clients::Leaving,
     /// Since when memory is over the limit, nanoseconds on the monotonic clock.
     exceeded_since: Option<u64>,
     /// How long it was before, nanoseconds.
@@ -110,6 +112,11 @@ impl Server {
         if !self.is_over_memory() || self.lifecycle.loading || self.scripts.is_busy() {
             return Room::Enough;
         }
+        if self.eviction.leaving.any() {
+            // No key has to go for what clients took.
+            self.eviction.goes_on = true;
+            return Room::Enough;
+        }
         crate::memory::refresh();
         let is_over = self.is_over_memory();
         self.eviction.note_exceeded(is_over);
@@ -117,7 +124,6 @@ impl Server {
             return Room::Enough;
         }
         if self.evict_clients() {
-            // No key has to go for what clients took.
             self.eviction.goes_on = true;
             return Room::Enough;
         }
