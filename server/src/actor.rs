@@ -126,9 +126,8 @@ impl Actor {
             to += 1;
         }
         if requests > 1 {
-            // Each stage reads what the one before it fetched, so it runs over the whole window first.
-            for stage in [Db::prefetch_slot, Db::prefetch_segment, Db::prefetch_entry] {
-                for event in &events[from..to] {
+            for stage in Db::PREFETCH_STAGES {
+                for event in &mut events[from..to] {
                     if let NetEvent::Batch(batch) = event {
                         prefetch(server, batch, stage);
                     }
@@ -362,9 +361,10 @@ fn log_protocol_error(server: &Server, slot: Slot, batch: &Batch, error: Protoco
     );
 }
 
-/// Finds commands and hashes of a batch's requests ahead; the number of requests.
+/// Finds commands and hashes of a batch's requests ahead, and starts to fetch what the keys lead to; the number of requests.
 fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
     batch.hints.clear();
+    let db = server.keyspace.db(selected_db(server, batch));
     let mut last: (&[u8], Hint) = (b"", Hint::default());
     let mut takes_key = false;
     for index in 0..batch.requests.len() {
@@ -383,18 +383,25 @@ fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
         }
         let mut hint = last.1;
         if takes_key && args.count() > 1 {
-            (hint.hash, hint.hashed) = (server.keyspace.hash(args.get(1)).0, true);
+            hint.hash = server.keyspace.hash(args.get(1)).0;
+            (hint.hashed, hint.is_far) = (true, db.prefetch_slot(Hash(hint.hash)));
         }
         batch.hints.push(hint);
     }
     batch.requests.len()
 }
 
+/// The database that a batch begins in.
+fn selected_db(server: &Server, batch: &Batch) -> DbIndex {
+    DbIndex(server.clients.get(Slot(batch.slot)).map_or(0, |client| client.db as usize))
+}
+
 /// Runs one stage of prefetching over a batch.
-fn prefetch(server: &Server, batch: &Batch, stage: impl Fn(&Db, Hash)) {
-    let Some(client) = server.clients.get(Slot(batch.slot)) else { return };
-    let db = server.keyspace.db(DbIndex(client.db as usize));
-    batch.hints.iter().filter(|hint| hint.hashed).for_each(|hint| stage(db, Hash(hint.hash)));
+fn prefetch(server: &Server, batch: &mut Batch, stage: impl Fn(&Db, Hash) -> bool) {
+    let db = server.keyspace.db(selected_db(server, batch));
+    for hint in batch.hints.iter_mut().filter(|hint| hint.is_far) {
+        hint.is_far = stage(db, Hash(hint.hash));
+    }
 }
 
 impl Server {

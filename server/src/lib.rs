@@ -29,6 +29,7 @@ pub mod session;
 pub mod shutdown;
 pub mod stats;
 mod sys;
+mod ticks;
 pub mod time;
 pub mod watch;
 pub mod wiring;

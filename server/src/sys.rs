@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "Lua's and the allocator's C interfaces, fork, signals of crashes, the memory behind the process's title"
+    reason = "Lua's and the allocator's C interfaces, the time stamp counter, fork, signals of crashes, the memory behind the process's title"
 )]
 
 use mlua::{Function, Lua, ffi};
@@ -47,6 +47,19 @@ unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State) -> c_int {
         unsafe { ffi::lua_error(state) };
     }
     1
+}
+
+/// The processor's time stamp counter; `None` where there is none that a program may read.
+#[inline(always)]
+pub fn ticks() -> Option<u64> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: every x86-64 processor has the instruction; callers first ask whether the kernel counts with it,
+        // in which case programs may, too.
+        Some(unsafe { std::arch::x86_64::_rdtsc() })
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    None
 }
 
 /// Makes a second process; true in the first.

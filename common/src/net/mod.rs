@@ -57,6 +57,8 @@ pub struct Hint {
     pub hash: u64,
     /// Whether `hash` is one.
     pub hashed: bool,
+    /// There is more of what the key leads to that may be fetched ahead.
+    pub is_far: bool,
     /// The command runs scripts or may contain some: it goes another way.
     pub is_special: bool,
 }

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use store::{DbIndex, Expire, Keyspace, NewValue};
+use store::{Db, DbIndex, Expire, Keyspace, NewValue};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -50,15 +50,18 @@ fn reads(c: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     group.bench_function("get hit, batch of 16 with prefetch", |b| {
         b.iter(|| {
-            let batch: [_; BATCH] = std::array::from_fn(|_| {
-                let key = hits();
-                (keyspace.hash(&key), key)
-            });
             let db = keyspace.db(DB);
-            batch.iter().for_each(|(hash, _)| db.prefetch_slot(*hash));
-            batch.iter().for_each(|(hash, _)| db.prefetch_segment(*hash));
-            batch.iter().for_each(|(hash, _)| db.prefetch_entry(*hash));
-            batch.iter().filter(|(hash, key)| db.get(*hash, key).is_some()).count()
+            let mut batch: [_; BATCH] = std::array::from_fn(|_| {
+                let key = hits();
+                let hash = keyspace.hash(&key);
+                (hash, key, db.prefetch_slot(hash))
+            });
+            for stage in Db::PREFETCH_STAGES {
+                for (hash, _, is_far) in batch.iter_mut().filter(|(.., is_far)| *is_far) {
+                    *is_far = stage(db, *hash);
+                }
+            }
+            batch.iter().filter(|(hash, key, _)| db.get(*hash, key).is_some()).count()
         });
     });
     group.throughput(Throughput::Elements(10));

@@ -99,24 +99,19 @@ impl Db {
         self.renews = renews;
     }
 
-    /// Starts to fetch the directory slot of `hash`: the first of three stages for a batch of requests, each to be run
-    /// over the whole batch before the next.
+    /// Starts to fetch what `hash` leads to: the directory slot. Whether there is more; see [`Self::PREFETCH_STAGES`].
     #[inline]
-    pub fn prefetch_slot(&self, hash: Hash) {
-        self.table.prefetch_slot(hash);
+    pub fn prefetch_slot(&self, hash: Hash) -> bool {
+        self.table.prefetch_slot(hash)
     }
 
-    /// Starts to fetch the line of `hash`: the second stage.
-    #[inline]
-    pub fn prefetch_segment(&self, hash: Hash) {
-        self.table.prefetch_segment(hash);
-    }
-
-    /// Starts to fetch the entry that `hash` will probably find: the third stage.
-    #[inline]
-    pub fn prefetch_entry(&self, hash: Hash) {
-        self.table.prefetch_item(hash);
-    }
+    /// The stages behind [`Self::prefetch_slot`]. Each reads what the one before it fetched, so it is to be run over a whole
+    /// batch of requests before the next, for those hashes for which the one before said that there is more.
+    pub const PREFETCH_STAGES: [fn(&Self, Hash) -> bool; 3] = [
+        |db, hash| db.table.prefetch_line(hash),
+        |db, hash| db.table.prefetch_item(hash),
+        |db, hash| db.table.prefetch_further(hash),
+    ];
 
     // --- reading -----------------------------------------------------------------------------------------------------
 

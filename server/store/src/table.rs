@@ -163,22 +163,29 @@ impl<T: Item> Table<T> {
         }
     }
 
-    /// Starts to fetch the directory slot of `hash`: the first of three stages for a batch of requests.
+    /// Starts to fetch the directory slot of `hash`: the first of four stages for a batch of requests. Each says whether
+    /// the next has anything to do; the table must not change between them.
     #[inline]
-    pub fn prefetch_slot(&self, hash: Hash) {
-        self.directory.prefetch_slot(hash);
+    pub fn prefetch_slot(&self, hash: Hash) -> bool {
+        self.directory.prefetch_slot(hash)
     }
 
     /// Starts to fetch the line that `hash` is searched in: the second stage.
     #[inline]
-    pub fn prefetch_segment(&self, hash: Hash) {
-        self.directory.prefetch_line(hash);
+    pub fn prefetch_line(&self, hash: Hash) -> bool {
+        self.directory.prefetch_line(hash)
     }
 
     /// Starts to fetch the item that a search for `hash` will probably find: the third stage.
     #[inline]
-    pub fn prefetch_item(&self, hash: Hash) {
-        self.directory.prefetch_item(hash);
+    pub fn prefetch_item(&self, hash: Hash) -> bool {
+        self.directory.prefetch_item(hash)
+    }
+
+    /// The same for an item that did not fit into its line: the fourth stage.
+    #[inline]
+    pub fn prefetch_further(&self, hash: Hash) -> bool {
+        self.directory.prefetch_further(hash)
     }
 
     // --- walks -------------------------------------------------------------------------------------------------
