@@ -115,6 +115,37 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Visits keys in order, with what they lead to fetched ahead for several at a time: a command with many keys would
+    /// wait for memory once per key.
+    pub fn each_key<'k>(
+        &mut self,
+        words: impl Iterator<Item = &'k [u8]>,
+        mut visit: impl FnMut(&mut Self, Key<'k>),
+    ) {
+        const AHEAD: usize = 32;
+        let mut words = words.fuse();
+        let mut hashes = [Hash(0); AHEAD];
+        let mut keys: [&[u8]; AHEAD] = [b""; AHEAD];
+        loop {
+            let mut count = 0;
+            while count < AHEAD
+                && let Some(bytes) = words.next()
+            {
+                (keys[count], hashes[count]) = (bytes, self.key(bytes).hash);
+                count += 1;
+            }
+            if count > 1 {
+                self.server.keyspace.db(self.db).prefetch(&hashes[..count]);
+            }
+            for (bytes, hash) in keys.iter().zip(hashes).take(count) {
+                visit(self, Key { bytes, hash });
+            }
+            if count < AHEAD {
+                return;
+            }
+        }
+    }
+
     /// Announces one change to a key.
     #[inline]
     pub fn changed(&mut self, key: Key<'_>, event: Event) {

@@ -130,20 +130,14 @@ const fn object(name: &'static str, summary: &'static str, run: Handler<Ochre>) 
 
 fn del(cx: &mut Cx<'_>, args: &Args<'_>, lazily: bool) -> CommandResult {
     let mut deleted = 0;
-    for key in args.rest() {
-        let key = cx.key(key);
-        deleted += i64::from(cx.delete(key, lazily));
-    }
+    cx.each_key(args.rest(), |cx, key| deleted += i64::from(cx.delete(key, lazily)));
     cx.reply.integer(deleted);
     Ok(Outcome::Done)
 }
 
 fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let mut found = 0;
-    for key in args.rest() {
-        let key = cx.key(key);
-        found += i64::from(cx.server.peek(cx.db, key).is_some());
-    }
+    cx.each_key(args.rest(), |cx, key| found += i64::from(cx.server.peek(cx.db, key).is_some()));
     cx.reply.integer(found);
     Ok(Outcome::Done)
 }
@@ -151,10 +145,7 @@ fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 fn touch(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.server.access.is_paused = false; // what CLIENT NO-TOUCH leaves out can still be asked for
     let mut found = 0;
-    for key in args.rest() {
-        let key = cx.key(key);
-        found += i64::from(cx.server.read(cx.db, key).is_some());
-    }
+    cx.each_key(args.rest(), |cx, key| found += i64::from(cx.server.read(cx.db, key).is_some()));
     cx.reply.integer(found);
     Ok(Outcome::Done)
 }

@@ -135,13 +135,12 @@ fn getdel(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn mget(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.reply.array(args.left());
-    for key in args.rest() {
-        let key = cx.key(key);
+    cx.each_key(args.rest(), |cx, key| {
         match cx.server.read(cx.db, key).map(|entry: Entry<'_>| entry.value()) {
-            None | Some(Value::Object(_)) => cx.reply.null(),
-            Some(value) => write_string(&mut cx.reply, value)?,
+            Some(value) if write_string(&mut cx.reply, value).is_ok() => {}
+            _ => cx.reply.null(), // missing, or no string
         }
-    }
+    });
     Ok(Outcome::Done)
 }
 

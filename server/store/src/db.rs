@@ -113,6 +113,24 @@ impl Db {
         |db, hash| db.table.prefetch_further(hash),
     ];
 
+    /// Fetches what several keys lead to, up to 64 of them, all stages.
+    pub fn prefetch(&self, hashes: &[Hash]) {
+        let mut far = 0u64;
+        for (index, hash) in hashes.iter().enumerate().take(64) {
+            far |= u64::from(self.prefetch_slot(*hash)) << index;
+        }
+        for stage in Self::PREFETCH_STAGES {
+            let mut left = far;
+            while left != 0 {
+                let index = left.trailing_zeros();
+                left &= left - 1;
+                if !stage(self, hashes[index as usize]) {
+                    far &= !(1 << index);
+                }
+            }
+        }
+    }
+
     // --- reading -----------------------------------------------------------------------------------------------------
 
     /// The entry of `key`, expired or not.

@@ -111,28 +111,28 @@ pub(super) fn getset(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 pub(super) fn mset(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     pairs(args, "mset")?;
-    while args.left() > 0 {
-        let key = cx.key(args.next());
-        store(cx, key, args.next(), Expire::None);
-    }
+    store_pairs(cx, args);
     cx.reply.ok();
     Ok(Outcome::Done)
 }
 
+fn store_pairs(cx: &mut Cx<'_>, args: &mut Args<'_>) {
+    cx.each_key(args.rest().step_by(2), |cx, key| {
+        args.skip(1); // its name
+        store(cx, key, args.next(), Expire::None);
+    });
+}
+
 pub(super) fn msetnx(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     pairs(args, "msetnx")?;
-    for key in args.rest().step_by(2) {
-        let key = cx.key(key);
-        if cx.server.find(cx.db, key).is_some() {
-            cx.reply.integer(0);
-            return Ok(Outcome::Done);
-        }
+    let mut exists = false;
+    cx.each_key(args.rest().step_by(2), |cx, key| {
+        exists = exists || cx.server.find(cx.db, key).is_some();
+    });
+    if !exists {
+        store_pairs(cx, args);
     }
-    while args.left() > 0 {
-        let key = cx.key(args.next());
-        store(cx, key, args.next(), Expire::None);
-    }
-    cx.reply.integer(1);
+    cx.reply.integer(i64::from(!exists));
     Ok(Outcome::Done)
 }
 
