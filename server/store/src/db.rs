@@ -9,6 +9,7 @@ use crate::object::{Object, Typed};
 use crate::raw::directory::NEVER;
 use crate::raw::entry::{Added, BigValue, EntryBox};
 use crate::raw::item::Item;
+use crate::relocate::Mover;
 use crate::snapshot::{DbSnapshot, SnapshotSink, Walk};
 use crate::table::{At, Table};
 use crate::value::{Kind, NewValue, SharedBytes, Value};
@@ -129,6 +130,36 @@ impl Db {
                 }
             }
         }
+    }
+
+    // --- moving ------------------------------------------------------------------------------------------------------
+
+    /// Moves the entries of one segment, from the hash prefix `from` on, as the mover says; where the next one begins.
+    /// Values of more than `most` elements are left to [`Self::relocate_object`], their keys go into `big`.
+    pub fn relocate(
+        &mut self,
+        from: u64,
+        mover: &mut Mover<'_>,
+        most: usize,
+        big: &mut Vec<Box<[u8]>>,
+    ) -> Option<u64> {
+        self.table.relocate_segment(from, mover, |entry, mover| {
+            if entry.relocate(mover, most) {
+                big.push(entry.key().into());
+            }
+        })
+    }
+
+    /// Moves a piece of a big value: `from` and the result are places in it, 0 and `None` its beginning and end.
+    pub fn relocate_object(
+        &mut self,
+        hash: Hash,
+        key: &[u8],
+        from: u64,
+        mover: &mut Mover<'_>,
+    ) -> Option<u64> {
+        let at = self.table.find(hash, key)?;
+        self.table.object_mut(at)?.relocate_piece(from, mover)
     }
 
     // --- reading -----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ use triomphe::Arc;
 
 use crate::hash::{Hash, Seed};
 use crate::raw::entry::class_size;
+use crate::relocate::Mover;
 use crate::value::SharedBytes;
 
 /// Says that values differ in length.
@@ -129,6 +130,18 @@ struct Half<const V: usize> {
     first: u64,
     count: usize,
     node: Arc<Node<V>>,
+}
+
+impl<const V: usize> Leaf<V> {
+    fn relocate(&mut self, mover: &mut Mover<'_>) {
+        mover.vec(&mut self.bytes);
+        for far in self.far.iter_mut().flat_map(|far| far.iter_mut()) {
+            if let Some(far) = Arc::get_mut(far) {
+                mover.slice(&mut far.key);
+                far.value.relocate(mover);
+            }
+        }
+    }
 }
 
 impl<const V: usize> Dict<V> {
@@ -276,6 +289,15 @@ impl<const V: usize> Dict<V> {
         }
     }
 
+    /// Moves the leaf at a place in the hash's range, and the nodes above it if it is their first; the next leaf's place.
+    pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        if from >= Span::WHOLE.end {
+            return None;
+        }
+        let next = relocate(&mut self.root, Span::WHOLE, from, mover);
+        (next < Span::WHOLE.end).then_some(next)
+    }
+
     /// About how many allocations a drop frees.
     pub fn free_effort(&self) -> usize {
         1 + self.len / (SLOTS / 4)
@@ -357,6 +379,32 @@ impl Span {
     fn of_kid<const V: usize>(self, kids: &[Kid<V>], at: usize) -> Self {
         let end = kids.get(at + 1).map_or(self.end, |next| next.first);
         Self { first: if at == 0 { self.first } else { kids[at].first }, end }
+    }
+}
+
+/// Moves the leaf of a subtree that a position lies in; where the next one begins.
+fn relocate<const V: usize>(
+    node: &mut Arc<Node<V>>,
+    span: Span,
+    position: u64,
+    mover: &mut Mover<'_>,
+) -> u64 {
+    let is_first = position <= span.first;
+    let node = if is_first { mover.arc(node) } else { Arc::get_mut(node) };
+    match node {
+        None => span.end, // shared, and so is all below it
+        Some(Node::Leaf(leaf)) => {
+            leaf.relocate(mover);
+            span.end
+        }
+        Some(Node::Inner(kids)) => {
+            if is_first {
+                mover.vec(kids);
+            }
+            let at = span.kid_of(kids, position);
+            let within = span.of_kid(kids, at);
+            relocate(&mut kids[at].node, within, position, mover)
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::fmt;
 
 use crate::dict::{self, Dict, VARIABLE};
 use crate::listpack::{self, Element, Listpack};
+use crate::relocate::Mover;
 
 /// A listpack does not grow beyond this, bytes.
 const MOST_PACKED: usize = 1 << 30;
@@ -36,14 +37,14 @@ impl Default for HashLimit {
 }
 
 /// Fields in a listpack that may expire.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Expiring {
     pack: Listpack,
     next_due: i64,
 }
 
 /// The expiries of a dictionary's fields.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Expiries {
     at: Dict<8>,
     next_due: i64,
@@ -75,6 +76,39 @@ enum Repr {
 #[derive(Clone)]
 pub struct HashValue {
     repr: Repr,
+}
+
+/// In the place of a walk over a hash: it has reached the expiries.
+const IN_EXPIRIES: u64 = 1 << 63;
+
+impl HashValue {
+    /// Moves a piece as the mover says; where to go on.
+    pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        match &mut self.repr {
+            Repr::Packed(pack) => pack.relocate(mover),
+            Repr::Expiring(expiring) => {
+                mover.boxed(expiring);
+                expiring.pack.relocate(mover);
+            }
+            Repr::Table(table) => {
+                if from == 0 {
+                    mover.boxed(table);
+                }
+                if from & IN_EXPIRIES == 0
+                    && let Some(next) = table.fields.relocate(from, mover)
+                {
+                    return Some(next);
+                }
+                let expiries = table.expiries.as_mut()?;
+                if from & IN_EXPIRIES == 0 {
+                    mover.boxed(expiries);
+                    return Some(IN_EXPIRIES);
+                }
+                return expiries.at.relocate(from & !IN_EXPIRIES, mover).map(|next| next | IN_EXPIRIES);
+            }
+        }
+        None
+    }
 }
 
 impl Default for HashValue {

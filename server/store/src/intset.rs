@@ -10,6 +10,7 @@
 use std::fmt;
 
 use crate::raw::room::Room;
+use crate::relocate::Mover;
 
 const HEADER: usize = 8;
 
@@ -30,6 +31,13 @@ impl std::error::Error for IntsetError {}
 pub struct Intset {
     /// The integers from the start on; the room's count is their width.
     room: Room,
+}
+
+impl Intset {
+    /// Moves the bytes as the mover says.
+    pub(crate) fn relocate(&mut self, mover: &mut Mover<'_>) {
+        self.room.relocate(mover);
+    }
 }
 
 impl Default for Intset {

@@ -30,6 +30,7 @@ use range::Left;
 pub use range::Range;
 
 use crate::listpack::{Element, Listpack};
+use crate::relocate::Mover;
 
 /// Which end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,17 @@ impl Default for List {
 }
 
 impl List {
+    /// Moves a piece as the mover says; where to go on.
+    pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        match &mut self.repr {
+            Repr::Small(pack) => {
+                pack.relocate(mover);
+                None
+            }
+            Repr::Quick(quick) => quick.relocate(from, mover),
+        }
+    }
+
     /// An empty list; allocates nothing.
     pub fn new() -> Self {
         Self { repr: Repr::Small(Listpack::new()) }

@@ -18,6 +18,7 @@ use std::fmt;
 
 use crate::number::parse_i64;
 use crate::raw::room::Room;
+use crate::relocate::Mover;
 
 /// Bytes of the header.
 pub(crate) const HEADER: usize = 6;
@@ -103,6 +104,13 @@ impl std::error::Error for ListpackError {}
 pub struct Listpack {
     /// The entries, and how many there are.
     room: Room,
+}
+
+impl Listpack {
+    /// Moves the bytes as the mover says.
+    pub(crate) fn relocate(&mut self, mover: &mut Mover<'_>) {
+        self.room.relocate(mover);
+    }
 }
 
 impl Default for Listpack {

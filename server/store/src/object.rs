@@ -7,6 +7,7 @@
 
 use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
+use crate::relocate::Mover;
 use crate::set::{Set, SetLimit};
 use crate::sorted_set::{SortedSet, SortedSetLimits};
 use crate::stream::{Stream, StreamLimits};
@@ -165,6 +166,25 @@ impl Object {
         match self {
             Object::Hash(hash) => hash.next_due(),
             Object::List(_) | Object::Set(_) | Object::SortedSet(_) | Object::Stream(_) => None,
+        }
+    }
+
+    /// Moves all of it as the mover says.
+    pub(crate) fn relocate(&mut self, mover: &mut Mover<'_>) {
+        let mut from = Some(0);
+        while let Some(place) = from {
+            from = self.relocate_piece(place, mover);
+        }
+    }
+
+    /// Moves about a node of it; where to go on, a place that other changes leave meaningful.
+    pub(crate) fn relocate_piece(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        match self {
+            Object::List(list) => list.relocate(from, mover),
+            Object::Set(set) => set.relocate(from, mover),
+            Object::SortedSet(set) => set.relocate(from, mover),
+            Object::Hash(hash) => hash.relocate(from, mover),
+            Object::Stream(stream) => stream.relocate(from, mover),
         }
     }
 

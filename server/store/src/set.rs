@@ -16,6 +16,7 @@ use crate::hash::Hash;
 use crate::intset::Intset;
 use crate::listpack::{self, Element, Listpack};
 use crate::number::parse_i64;
+use crate::relocate::Mover;
 
 /// More integers than that are never one block, whatever the configuration says.
 const MOST_INTS: usize = 1 << 30;
@@ -60,6 +61,23 @@ enum Repr {
 #[derive(Clone)]
 pub struct Set {
     repr: Repr,
+}
+
+impl Set {
+    /// Moves a piece as the mover says; where to go on.
+    pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        match &mut self.repr {
+            Repr::Ints(ints) => ints.relocate(mover),
+            Repr::Packed(pack) => pack.relocate(mover),
+            Repr::Table(dict) => {
+                if from == 0 {
+                    mover.boxed(dict);
+                }
+                return dict.relocate(from, mover);
+            }
+        }
+        None
+    }
 }
 
 impl Default for Set {

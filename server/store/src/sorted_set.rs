@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use crate::dict::Dict;
 use crate::listpack::{Element, Listpack};
 use crate::number::parse_i64;
+use crate::relocate::Mover;
 
 use order::{Order, Pairs, Probe};
 
@@ -48,7 +49,7 @@ pub enum Placed {
     Same,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Tree {
     scores: Dict<8>,
     order: Order,
@@ -63,6 +64,31 @@ enum Form {
 /// A set of members with a score each, in the order of score and member.
 #[derive(Clone)]
 pub struct SortedSet(Form);
+
+/// In the place of a walk over a sorted set: it has reached the order.
+const IN_ORDER: u64 = 1 << 63;
+
+impl SortedSet {
+    /// Moves a piece as the mover says; where to go on.
+    pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        match &mut self.0 {
+            Form::Pack(pack) => {
+                pack.relocate(mover);
+                None
+            }
+            Form::Tree(tree) => {
+                if from == 0 {
+                    mover.boxed(tree);
+                }
+                if from & IN_ORDER == 0 {
+                    return tree.scores.relocate(from, mover).or(Some(IN_ORDER));
+                }
+                let rank = (from & !IN_ORDER) as usize;
+                tree.order.relocate(rank, mover).map(|next| next as u64 | IN_ORDER)
+            }
+        }
+    }
+}
 
 impl Default for SortedSet {
     fn default() -> Self {

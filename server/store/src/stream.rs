@@ -29,6 +29,7 @@ pub use pending::IdMap;
 use shelf::{Keyed, Place, Shelf};
 
 use crate::listpack::Listpack;
+use crate::relocate::Mover;
 
 /// A node and the ID of its first entry.
 #[derive(Clone)]
@@ -82,7 +83,32 @@ pub enum Trim {
     MinId(StreamId),
 }
 
+/// In the place of a walk over a stream: the number of a group lies above, the row of its pending entries below.
+const IN_GROUPS: u64 = 1 << 63;
+const GROUP_BITS: u32 = 32;
+
 impl Stream {
+    /// Moves a piece as the mover says; where to go on.
+    pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        if from == 0 {
+            mover.boxed(&mut self.0);
+        }
+        if from & IN_GROUPS == 0 {
+            let next = self.0.nodes.relocate(from as usize, mover, |shelved, mover| {
+                if let Some(node) = mover.arc(&mut shelved.node) {
+                    node.relocate(mover);
+                }
+            });
+            return Some(next.map_or(IN_GROUPS, |row| row as u64));
+        }
+        let (number, row) = ((from & !IN_GROUPS) >> GROUP_BITS, from & ((1 << GROUP_BITS) - 1));
+        let group = self.0.groups.values_mut().nth(number as usize)?;
+        let next_group = IN_GROUPS | (number + 1) << GROUP_BITS;
+        let group = if row == 0 { mover.arc(group) } else { Arc::get_mut(group) };
+        let next = group.and_then(|group| group.relocate(row as usize, mover));
+        Some(next.map_or(next_group, |row| IN_GROUPS | number << GROUP_BITS | row as u64))
+    }
+
     /// Length, IDs and counts.
     pub fn facts(&self) -> StreamFacts {
         self.0.facts

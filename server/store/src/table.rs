@@ -16,6 +16,7 @@
 use crate::hash::{Hash, Seed};
 use crate::raw::directory::{Directory, DueSearch, FULL_LINES, Loc, MOST_DEPTH, MOST_LINES, NEVER};
 use crate::raw::item::{Item, Ref};
+use crate::relocate::Mover;
 
 use crate::object::Object;
 use crate::raw::entry::EntryBox;
@@ -265,6 +266,22 @@ impl<T: Item> Table<T> {
         let loc = self.directory.locate(Hash::from_prefix(from));
         self.directory.prefetch_items(loc);
         self.directory.items(loc).for_each(&mut visit);
+        self.directory.next_hash(loc).map(Hash::prefix)
+    }
+
+    /// Moves a segment and its items as the mover says; where the next one begins.
+    pub fn relocate_segment(
+        &mut self,
+        from: u64,
+        mover: &mut Mover<'_>,
+        relocate: impl FnMut(&mut T, &mut Mover<'_>),
+    ) -> Option<u64> {
+        if self.directory.is_unused() {
+            return None;
+        }
+        let loc = self.directory.locate(Hash::from_prefix(from));
+        self.directory.prefetch_items(loc);
+        self.directory.relocate(loc, mover, relocate);
         self.directory.next_hash(loc).map(Hash::prefix)
     }
 

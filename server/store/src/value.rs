@@ -7,6 +7,7 @@ use triomphe::Arc;
 
 use crate::number::parse_i64;
 use crate::object::{Object, Typed};
+use crate::relocate::Mover;
 
 /// The longest string that `OBJECT ENCODING` calls `embstr`.
 const LONGEST_EMBSTR: usize = 44;
@@ -56,6 +57,13 @@ impl SharedBytes {
     /// The bytes for a change; copies them first when somebody else holds a clone.
     pub fn make_mut(&mut self) -> &mut Vec<u8> {
         Arc::make_mut(&mut self.0)
+    }
+
+    /// Moves the bytes as the mover says.
+    pub(crate) fn relocate(&mut self, mover: &mut Mover<'_>) {
+        if let Some(bytes) = mover.arc(&mut self.0) {
+            mover.vec(bytes);
+        }
     }
 
     /// Bytes on the heap, spare capacity included.

@@ -6,6 +6,7 @@ use triomphe::Arc;
 
 use super::{End, ListLimit};
 use crate::listpack::{Element, Listpack};
+use crate::relocate::Mover;
 
 /// Nodes in a chunk at most: a copied chunk is about 2 KB, a hundred million short elements need a thousand chunks.
 pub(super) const CHUNK_NODES: usize = if cfg!(test) { 4 } else { 128 };
@@ -99,6 +100,28 @@ pub(super) fn pop_packed(pack: &mut Listpack, end: End) -> Option<Element<'_>> {
 }
 
 impl Quicklist {
+    /// Moves a node as the mover says, `from` being its chunk and its place there; where to go on.
+    pub(super) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
+        let (chunk, at) = ((from >> 32) as usize, (from & u64::from(u32::MAX)) as usize);
+        if from == 0 {
+            mover.deque(&mut self.chunks);
+        }
+        let arc = self.chunks.get_mut(chunk)?;
+        let next_chunk = Some((chunk as u64 + 1) << 32);
+        let chunk = if at == 0 { mover.arc(arc) } else { Arc::get_mut(arc) };
+        let Some(chunk) = chunk else { return next_chunk };
+        if at == 0 {
+            mover.deque(&mut chunk.nodes);
+        }
+        let Some(counted) = chunk.nodes.get_mut(at) else { return next_chunk };
+        match mover.arc(&mut counted.node) {
+            None => {}
+            Some(Node::Packed(pack)) => pack.relocate(mover),
+            Some(Node::Plain(bytes)) => mover.slice(bytes),
+        }
+        Some(from + 1)
+    }
+
     pub(super) fn memory_usage(&self) -> usize {
         let chunk = |chunk: &Arc<Chunk>| {
             let nodes: usize = chunk.nodes.iter().map(|counted| counted.node.memory_usage()).sum();

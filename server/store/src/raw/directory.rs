@@ -27,6 +27,7 @@ use super::item::{Item, Ref};
 use super::line::{Line, PLACES, Word};
 use super::prefetch::prefetch;
 use crate::hash::Hash;
+use crate::relocate::Mover;
 
 /// Lines of a segment that splits rather than grow.
 pub(crate) const FULL_LINES: usize = 8;
@@ -476,6 +477,34 @@ impl<T: Item> Directory<T> {
     pub(crate) fn prefetch_items(&self, loc: Loc) {
         for line in self.lines_of(self.slot(loc)) {
             line.items().for_each(|(_, word)| prefetch(word.address()));
+        }
+    }
+
+    /// Moves a segment's lines as the mover says, and lets each item be moved.
+    pub(crate) fn relocate(
+        &mut self,
+        loc: Loc,
+        mover: &mut Mover<'_>,
+        mut relocate: impl FnMut(&mut T, &mut Mover<'_>),
+    ) {
+        let slot = *self.slot(loc);
+        if mover.wants(slot.lines) {
+            let copy: Box<[Line]> = Box::from(self.lines_of(&slot));
+            let lines = Box::into_raw(copy).cast::<Line>();
+            self.publish(loc, Slot { lines, ..slot });
+            // SAFETY: invariant 1: the lines came from such a box; no slot names them any more.
+            drop(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(slot.lines, slot.line_count())) });
+        }
+        for line in self.lines_mut(loc) {
+            for place in 0..PLACES {
+                if !line.is_taken(place) {
+                    continue;
+                }
+                // SAFETY: invariant 2; the guard puts an owner back into the line before anyone else looks, also on a panic.
+                let item = unsafe { T::from_raw(line.word(place).item()) };
+                let mut guard = PutBack { line, place, item: ManuallyDrop::new(item) };
+                relocate(&mut guard.item, mover);
+            }
         }
     }
 

@@ -25,6 +25,7 @@ use std::ptr::NonNull;
 use super::directory::{At, Directory};
 use super::item::{Item, Ref};
 use crate::object::Object;
+use crate::relocate::Mover;
 use crate::value::{NewValue, SharedBytes, Value};
 
 /// The longest string that is kept inside its entry, bytes: beyond it a copy for a reply or snapshot costs more than
@@ -319,6 +320,36 @@ impl EntryBox {
         unsafe { self.at(old.key_at()).copy_to_nonoverlapping(moved.at(new.key_at()), len) };
         let emptied = std::mem::replace(self, moved);
         emptied.free(old);
+    }
+
+    /// Moves the entry, and the parts of its value, as the mover says. An object of more than `most` elements stays as it
+    /// is, to be done piece by piece: true.
+    pub(crate) fn relocate(&mut self, mover: &mut Mover<'_>, most: usize) -> bool {
+        let shape = self.shape();
+        if mover.wants(self.0.as_ptr()) {
+            let moved = Self::allocate(&shape);
+            // SAFETY: two allocations of this class; an owner's bytes may be moved, and only the copy is used after.
+            unsafe { self.0.copy_to_nonoverlapping(moved.0, shape.total()) };
+            std::mem::replace(self, moved).free(&shape);
+        }
+        match shape.form {
+            Form::Int | Form::Bytes | Form::Raw => false,
+            Form::Shared => {
+                // SAFETY: the place holds a `SharedBytes`, and the entry is borrowed mutably.
+                let bytes = unsafe { &mut *self.at(shape.value_at()).cast::<SharedBytes>() };
+                bytes.relocate(mover);
+                false
+            }
+            Form::Object => {
+                // SAFETY: the place holds an `Object`, and the entry is borrowed mutably.
+                let object = unsafe { &mut *self.at(shape.value_at()).cast::<Object>() };
+                let is_big = object.len() > most;
+                if !is_big {
+                    object.relocate(mover);
+                }
+                is_big
+            }
+        }
     }
 
     /// Frees the allocation but not the value.

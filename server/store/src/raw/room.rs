@@ -17,6 +17,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 use super::entry::class_size;
+use crate::relocate::Mover;
 
 const ALIGN: usize = 8;
 const NARROW: usize = 8;
@@ -82,6 +83,10 @@ impl Room {
         let narrow = class_size(room + NARROW);
         let class = if narrow <= WIDEST_NARROW { narrow } else { class_size(room + WIDE) };
         assert!(u32::try_from(class).is_ok(), "a listpack of {room} bytes");
+        Self::with_class(class)
+    }
+
+    fn with_class(class: usize) -> Self {
         let layout = layout(class);
         // SAFETY: the size is not zero: a header has eight bytes.
         let raw = unsafe { alloc_zeroed(layout) };
@@ -105,6 +110,17 @@ impl Room {
     fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {
         // SAFETY: callers write header bytes of an allocation of their own.
         unsafe { self.at(offset).cast::<[u8; N]>().write(bytes) }
+    }
+
+    /// Takes another allocation of the same size if the mover says so.
+    pub(crate) fn relocate(&mut self, mover: &mut Mover<'_>) {
+        let class = self.allocated();
+        if class > 0 && mover.wants(self.0.as_ptr()) {
+            let mut copy = Self::with_class(class);
+            // SAFETY: two allocations of this size, both initialised throughout.
+            unsafe { self.0.copy_to_nonoverlapping(copy.0, class) };
+            std::mem::swap(self, &mut copy);
+        }
     }
 
     /// Bytes of the allocation.

@@ -14,6 +14,8 @@ use std::cmp::Ordering;
 
 use triomphe::Arc;
 
+use crate::relocate::Mover;
+
 /// Pairs of a leaf at most.
 const PAIRS: usize = if cfg!(test) { 6 } else { 64 };
 /// Bytes of members in a leaf from which on it splits.
@@ -153,6 +155,15 @@ impl Order {
         }
     }
 
+    /// Moves the leaf of a rank, and the nodes above it if it is their first; the next leaf's rank.
+    pub(super) fn relocate(&mut self, rank: usize, mover: &mut Mover<'_>) -> Option<usize> {
+        if rank >= self.len {
+            return None;
+        }
+        let next = relocate(&mut self.root, self.len, rank, mover);
+        (next < self.len).then_some(next)
+    }
+
     /// Number of nodes, roughly.
     pub(super) fn node_count(&self) -> usize {
         1 + self.len / (PAIRS / 2)
@@ -178,6 +189,33 @@ impl Order {
 /// The subtree that a place lies in or right behind.
 fn kid_before(kids: &[Kid], probe: Probe<'_>) -> usize {
     kids[1..].partition_point(|kid| probe.is_behind(kid.first, || kid.node.first_member()))
+}
+
+/// Moves the leaf at `rank` of a subtree with `count` pairs; the rank behind it.
+fn relocate(node: &mut Arc<Node>, count: usize, rank: usize, mover: &mut Mover<'_>) -> usize {
+    let node = if rank == 0 { mover.arc(node) } else { Arc::get_mut(node) };
+    match node {
+        None => count, // shared, and so is all below it
+        Some(Node::Leaf(leaf)) => {
+            mover.vec(&mut leaf.scores);
+            mover.vec(&mut leaf.ends);
+            mover.vec(&mut leaf.bytes);
+            count
+        }
+        Some(Node::Inner(kids)) => {
+            if rank == 0 {
+                mover.vec(kids);
+            }
+            let mut before = 0;
+            for kid in kids {
+                if rank < before + kid.count {
+                    return before + relocate(&mut kid.node, kid.count, rank - before, mover);
+                }
+                before += kid.count;
+            }
+            count
+        }
+    }
 }
 
 fn insert(node: &mut Arc<Node>, score: f64, member: &[u8]) -> Option<Kid> {

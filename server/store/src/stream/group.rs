@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use triomphe::Arc;
 
 use super::{IdMap, StreamId};
+use crate::relocate::Mover;
 
 /// A consumer's name, shared by all that refer to it.
 pub type ConsumerName = Arc<[u8]>;
@@ -49,6 +50,20 @@ pub struct Group {
 }
 
 impl Group {
+    /// Moves a row of the pending entries as the mover says, with the first also the consumers'; where to go on.
+    pub(super) fn relocate(&mut self, row: usize, mover: &mut Mover<'_>) -> Option<usize> {
+        if row == 0 {
+            for consumer in self.consumers.values_mut() {
+                let Some(consumer) = mover.arc(consumer) else { continue };
+                let mut from = Some(0);
+                while let Some(row) = from {
+                    from = consumer.pending.relocate(row, mover);
+                }
+            }
+        }
+        self.pending.relocate(row, mover)
+    }
+
     /// A group that has read up to `last_id`, without consumers.
     pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
         Self { last_id, entries_read, ..Self::default() }

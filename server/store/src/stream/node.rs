@@ -11,6 +11,7 @@
 
 use super::StreamId;
 use crate::listpack::{Element, Iter, Listpack};
+use crate::relocate::Mover;
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -49,6 +50,11 @@ pub(super) struct Node {
 pub type Pairs<'a> = [(&'a [u8], &'a [u8])];
 
 impl Node {
+    /// Moves the entries as the mover says.
+    pub(super) fn relocate(&mut self, mover: &mut Mover<'_>) {
+        self.pack.relocate(mover);
+    }
+
     /// A node of one entry, whose ID is the node's.
     pub(super) fn new(pairs: &Pairs<'_>) -> Self {
         let mut pack = Listpack::new();

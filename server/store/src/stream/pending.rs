@@ -4,6 +4,7 @@ use triomphe::Arc;
 
 use super::StreamId;
 use super::shelf::{Keyed, Place, Shelf};
+use crate::relocate::Mover;
 
 /// Entries in a block at most.
 const BLOCK: usize = if cfg!(test) { 4 } else { 64 };
@@ -31,6 +32,15 @@ impl<V: Clone> Default for IdMap<V> {
 }
 
 impl<V: Clone> IdMap<V> {
+    /// Moves a row of blocks as the mover says; where to go on.
+    pub(super) fn relocate(&mut self, row: usize, mover: &mut Mover<'_>) -> Option<usize> {
+        self.blocks.relocate(row, mover, |Block(entries), mover| {
+            if let Some(entries) = mover.arc(entries) {
+                mover.vec(entries);
+            }
+        })
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.len

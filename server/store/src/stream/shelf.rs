@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use triomphe::Arc;
 
 use super::StreamId;
+use crate::relocate::Mover;
 
 /// Items in a row at most.
 const ROW: usize = if cfg!(test) { 4 } else { 128 };
@@ -126,6 +127,23 @@ impl<T: Keyed> Shelf<T> {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.rows.iter().flat_map(|row| row.iter())
+    }
+
+    /// Moves a row as the mover says, and lets its items be moved; where to go on.
+    pub(super) fn relocate(
+        &mut self,
+        row: usize,
+        mover: &mut Mover<'_>,
+        mut relocate: impl FnMut(&mut T, &mut Mover<'_>),
+    ) -> Option<usize> {
+        if row == 0 {
+            mover.deque(&mut self.rows);
+        }
+        if let Some(items) = mover.arc(self.rows.get_mut(row)?) {
+            mover.vec(items);
+            items.iter_mut().for_each(|item| relocate(item, mover));
+        }
+        (row + 1 < self.rows.len()).then_some(row + 1)
     }
 
     /// Bytes of the rows.
