@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod crash;
 pub mod cron;
+pub mod defrag;
 pub mod dispatch;
 pub mod events;
 pub mod eviction;

@@ -156,7 +156,10 @@ impl MainLoop {
             let left_ms = (at - server.time.now_ms()).max(0).cast_unsigned();
             server.time.now_ns().saturating_add(left_ms.saturating_mul(1_000_000))
         });
-        let first = [self.expire_at, deadline].into_iter().flatten().fold(self.tick_at, u64::min);
+        let first = [self.expire_at, deadline, server.defrag.due_at()]
+            .into_iter()
+            .flatten()
+            .fold(self.tick_at, u64::min);
         if self.alarm_at.is_none_or(|at| first < at) {
             self.alarm.set(Duration::from_nanos(first.saturating_sub(monotonic_ns())));
             self.alarm_at = Some(first);
@@ -197,12 +200,16 @@ impl MainLoop {
     fn background_work(&mut self) -> bool {
         let server = self.actor.server();
         let saves = server.persistence.is_working() || server.keyspace.needs_restamp();
-        if !saves && !server.eviction.goes_on {
+        let moves = server.defrag.due_at().is_some_and(|at| at <= monotonic_ns());
+        if !saves && !server.eviction.goes_on && !moves {
             return false;
         }
         server.time.sample();
         let started = server.time.now_ns();
         let mut more = false;
+        if moves {
+            server.defrag_slice();
+        }
         if server.eviction.goes_on {
             server.eviction.goes_on = false;
             server.make_room();

@@ -105,6 +105,8 @@ pub struct Server {
     pub rng: fastrand::Rng,
     /// Making room at `maxmemory`.
     pub eviction: Eviction,
+    /// Moving values together.
+    pub defrag: crate::defrag::Defrag,
     /// Values to free elsewhere.
     pub garbage: crate::lazyfree::LazyFree,
 }
@@ -138,6 +140,7 @@ impl Server {
             packed_threshold: 0,
             outside: Outside::default(),
             internal: Mailbox::default(),
+            defrag: crate::defrag::Defrag::default(),
             garbage: crate::lazyfree::LazyFree::default(),
             access,
             rng: fastrand::Rng::new(),
@@ -150,6 +153,7 @@ impl Server {
     pub fn reset_stats(&mut self) {
         self.stats.reset(self.outside.traffic());
         self.eviction.reset();
+        self.defrag.reset();
         self.garbage.reset_freed();
     }
 

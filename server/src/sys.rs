@@ -10,6 +10,7 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::io;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
+use store::Mover;
 
 /// Wraps a function that replies `(failed, value)` into a C function that replies `value`, or raises it when failed.
 ///
@@ -60,6 +61,143 @@ pub fn ticks() -> Option<u64> {
     }
     #[cfg(not(target_arch = "x86_64"))]
     None
+}
+
+/// What the allocator says of the slab that an allocation lies in: equal allocations side by side in some pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlabUse {
+    /// Places that are free in it, of how many.
+    pub free: usize,
+    /// See `free`.
+    pub regions: usize,
+    /// The same for all slabs of that size together.
+    pub bin_free: usize,
+    /// See `bin_free`.
+    pub bin_regions: usize,
+    /// The next allocation of that size will come from it.
+    pub is_current: bool,
+}
+
+/// The allocator's `experimental.utilization.query`, looked up once.
+#[derive(Clone, Copy, Debug)]
+pub struct SlabQuery([usize; 3]);
+
+impl SlabQuery {
+    /// `None` where the allocator does not know the question.
+    pub fn new() -> Option<Self> {
+        let (mut mib, mut len) = ([0usize; 3], 3usize);
+        let name = c"experimental.utilization.query";
+        // SAFETY: the name is a C string; three words take the three parts of the name, as told.
+        let failed =
+            unsafe { tikv_jemalloc_sys::mallctlnametomib(name.as_ptr(), mib.as_mut_ptr(), &raw mut len) };
+        (failed == 0 && len == 3).then_some(Self(mib))
+    }
+
+    /// Lends out a mover that moves what lies in slabs of which `is_worth_it` says so; large allocations stay.
+    pub fn moving<R>(&self, is_worth_it: fn(SlabUse) -> bool, work: impl FnOnce(&mut Mover<'_>) -> R) -> R {
+        let mut judge = |address| {
+            // SAFETY: a mover asks about live allocations only, all of which are this allocator's.
+            unsafe { self.slab_of(address) }.is_some_and(is_worth_it)
+        };
+        work(&mut Mover::new(&mut judge))
+    }
+
+    /// The slab at an address; `None` for a large allocation.
+    ///
+    /// # Safety
+    /// The address lies in a live allocation: the allocator doesn't check that it knows it.
+    unsafe fn slab_of(&self, address: *const u8) -> Option<SlabUse> {
+        /// As jemalloc's `inspect_extent_util_stats_verbose_t`.
+        #[repr(C)]
+        struct Answer {
+            current: *const u8,
+            free: usize,
+            regions: usize,
+            size: usize,
+            bin_free: usize,
+            bin_regions: usize,
+        }
+        let mut answer =
+            Answer { current: null_mut(), free: 0, regions: 0, size: 0, bin_free: 0, bin_regions: 0 };
+        let (mut len, mut asked) = (size_of::<Answer>(), address);
+        // SAFETY: the control reads one pointer, that of a live allocation, and writes one answer, whose size is told; both
+        // live here.
+        let failed = unsafe {
+            tikv_jemalloc_sys::mallctlbymib(
+                self.0.as_ptr(),
+                3,
+                (&raw mut answer).cast(),
+                &raw mut len,
+                (&raw mut asked).cast(),
+                size_of::<*const u8>(),
+            )
+        };
+        if failed != 0 || answer.bin_regions == 0 {
+            return None;
+        }
+        let offset = address.addr().wrapping_sub(answer.current.addr());
+        Some(SlabUse {
+            free: answer.free,
+            regions: answer.regions,
+            bin_free: answer.bin_free,
+            bin_regions: answer.bin_regions,
+            is_current: !answer.current.is_null() && offset < answer.size,
+        })
+    }
+}
+
+/// The number that an allocator's control says, of whatever width it is.
+///
+/// # Errors
+/// As the allocator's: no such control, or one that is no number or can't be read.
+pub fn allocator_number(name: &CStr) -> io::Result<i64> {
+    for width in [8usize, 4, 2, 1] {
+        let (mut number, mut len) = (0i64, width);
+        // SAFETY: the name is a C string; a control whose value has another width than told writes nothing.
+        let failed = unsafe {
+            tikv_jemalloc_sys::mallctl(name.as_ptr(), (&raw mut number).cast(), &raw mut len, null_mut(), 0)
+        };
+        match failed {
+            0 => return Ok(number),
+            EINVAL => {} // another width
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+    Err(io::Error::from_raw_os_error(EINVAL))
+}
+
+/// Makes the allocator do something that takes and gives no value.
+///
+/// # Errors
+/// As the allocator's. Not permitted is what could free memory that is in use.
+pub fn allocator_action(name: &CStr) -> io::Result<()> {
+    let text = name.to_bytes();
+    let is_harmless = matches!(text, b"thread.tcache.flush" | b"thread.idle")
+        || text.starts_with(b"arena.") && (text.ends_with(b".purge") || text.ends_with(b".decay"));
+    if !is_harmless {
+        return Err(io::Error::from_raw_os_error(EPERM));
+    }
+    // SAFETY: the name is a C string; no value is read or written; these controls free nothing but unused memory.
+    let failed = unsafe { tikv_jemalloc_sys::mallctl(name.as_ptr(), null_mut(), null_mut(), null_mut(), 0) };
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
+}
+
+const EPERM: c_int = 1;
+const EINVAL: c_int = 22;
+
+/// Has this thread's allocations come from its cache, or from the allocator's slabs directly. Off empties the cache.
+pub fn set_thread_cache(on: bool) {
+    let mut on = on;
+    // SAFETY: the name is a C string; the control reads one `bool`, whose size is told.
+    unsafe {
+        tikv_jemalloc_sys::mallctl(
+            c"thread.tcache.enabled".as_ptr(),
+            null_mut(),
+            null_mut(),
+            (&raw mut on).cast(),
+            size_of::<bool>(),
+        );
+    }
 }
 
 /// Makes a second process; true in the first.
@@ -310,4 +448,32 @@ pub fn thread_cache_bytes() -> u64 {
         tikv_jemalloc_sys::mallctl(name.as_ptr(), (&raw mut bytes).cast(), &raw mut len, null_mut(), 0)
     };
     if failed == 0 { bytes as u64 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocator_tells_how_full_a_slab_is() {
+        let query = SlabQuery::new().expect("jemalloc");
+        let (small, large) = (vec![7u8; 1], vec![1u8; 1 << 20]);
+        // SAFETY: it is alive.
+        let found = unsafe { query.slab_of(small.as_ptr()) };
+        // SAFETY: likewise.
+        let none = unsafe { query.slab_of(large.as_ptr()) };
+        let found = found.expect("a small allocation lies in a slab");
+        assert!(found.regions > 1 && found.free < found.regions && found.bin_free <= found.bin_regions);
+        assert_eq!(none, None);
+    }
+
+    #[test]
+    fn controls_are_read_at_their_own_width() {
+        assert_eq!(allocator_number(c"arenas.page").expect("a size"), 4096);
+        assert!(allocator_number(c"arenas.narenas").expect("four bytes") > 0);
+        assert!((0..=1).contains(&allocator_number(c"opt.background_thread").expect("one byte")));
+        assert_eq!(allocator_number(c"no.such").expect_err("unknown").raw_os_error(), Some(2));
+        allocator_action(c"thread.tcache.flush").expect("harmless");
+        assert_eq!(allocator_action(c"arena.0.reset").expect_err("refused").raw_os_error(), Some(EPERM));
+    }
 }

@@ -68,6 +68,8 @@ fn redis() -> &'static Path {
 /// Values on which we differ on purpose, or that mean something else where Debian built its server; with the reason.
 const START_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("loglevel", "nothing", "newer servers have this level"),
+    ("activedefrag", "yes", "Debian's Redis is built with an allocator that gives no hints"),
+    ("activedefrag", "YES", "likewise"),
     ("maxmemory-clients", "18446744073709551615", "an overflow makes it 1 % in Redis"),
     ("maxmemory-clients", "99999999999999999999", "an overflow makes it 1 % in Redis"),
 ];
@@ -173,6 +175,8 @@ fn the_environment_is_read_like_a_file() {
 /// Values that CONFIG SET is not asked for, or whose replies differ on purpose.
 const SET_EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("loglevel", "nothing", "newer servers have this level"),
+    ("activedefrag", "yes", "Debian's Redis is built with an allocator that gives no hints"),
+    ("activedefrag", "YES", "likewise"),
     ("maxclients", "*", "Redis searches for minutes for a limit of open files that it can get"),
     ("maxmemory-clients", "18446744073709551615", "an overflow makes it 1 % in Redis"),
     ("maxmemory-clients", "99999999999999999999", "an overflow makes it 1 % in Redis"),
@@ -213,6 +217,7 @@ fn config_set_says_what_redis_says() {
 
 /// Directives that a start is not tried with, or whose values differ; with the reason.
 const SHOWN_EXCEPTIONS: &[(&str, &str)] = &[
+    ("activedefrag", "Debian's Redis is built with an allocator that gives no hints"),
     ("aclfile", "there are no users yet: it is refused"),
     ("appendonly", "there is no append-only file yet: it is refused"),
     ("cluster-enabled", "there is no cluster yet: it is refused"),

@@ -457,6 +457,20 @@ pub struct Config {
     pub disable_thp: bool,
     /// `jemalloc-bg-thread`
     pub jemalloc_bg_thread: bool,
+    /// `activedefrag`.
+    pub active_defrag: bool,
+    /// `active-defrag-ignore-bytes`.
+    pub active_defrag_ignore_bytes: u64,
+    /// `active-defrag-threshold-lower`, percent.
+    pub active_defrag_threshold_lower: u32,
+    /// `active-defrag-threshold-upper`, percent.
+    pub active_defrag_threshold_upper: u32,
+    /// `active-defrag-cycle-min`, percent of a processor.
+    pub active_defrag_cycle_min: u32,
+    /// `active-defrag-cycle-max`, percent of a processor.
+    pub active_defrag_cycle_max: u32,
+    /// `active-defrag-max-scan-fields`.
+    pub active_defrag_max_scan_fields: u64,
     pub server_cpulist: Text,
     pub bio_cpulist: Text,
     pub bgsave_cpulist: Text,
@@ -612,6 +626,13 @@ impl Config {
             oom_score_adj_values: [0, 200, 800],
             disable_thp: false,
             jemalloc_bg_thread: false,
+            active_defrag: false,
+            active_defrag_ignore_bytes: 0,
+            active_defrag_threshold_lower: 0,
+            active_defrag_threshold_upper: 0,
+            active_defrag_cycle_min: 0,
+            active_defrag_cycle_max: 0,
+            active_defrag_max_scan_fields: 0,
             server_cpulist: Text::default(),
             bio_cpulist: Text::default(),
             bgsave_cpulist: Text::default(),

@@ -179,19 +179,6 @@ pub(super) fn get_bind(config: &Config) -> Vec<u8> {
     config.bind.join(" ").into_bytes()
 }
 
-/// `activedefrag`: answers as a Redis with an allocator that can't tell which values are worth moving.
-pub(super) fn set_active_defrag(_: &mut Config, args: &[Vec<u8>]) -> Result<(), String> {
-    let [arg] = args else { return Err("wrong number of arguments".to_owned()) };
-    match common::config::value::parse_bool(arg)? {
-        false => Ok(()),
-        true => Err(
-            "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified \
-                     Jemalloc like the one shipped by default with the Redis source distribution"
-                .to_owned(),
-        ),
-    }
-}
-
 /// `dir <path>`: must exist; kept as an absolute path, since the process moves there.
 pub(super) fn set_dir(config: &mut Config, args: &[Vec<u8>]) -> Result<(), String> {
     use std::ffi::OsStr;

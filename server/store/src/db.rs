@@ -144,7 +144,7 @@ impl Db {
         big: &mut Vec<Box<[u8]>>,
     ) -> Option<u64> {
         self.table.relocate_segment(from, mover, |entry, mover| {
-            if entry.relocate(mover, most) {
+            if mover.item(|mover| entry.relocate(mover, most)) {
                 big.push(entry.key().into());
             }
         })

@@ -17,12 +17,16 @@ pub struct Mover<'j> {
     pub moved: u64,
     /// Allocations left where they were.
     pub kept: u64,
+    /// Keys of which something was moved.
+    pub items_moved: u64,
+    /// Keys of which nothing was.
+    pub items_kept: u64,
 }
 
 impl<'j> Mover<'j> {
     /// A mover that moves what `is_worth_moving` says yes to; it is called with addresses of live allocations only.
     pub fn new(is_worth_moving: &'j mut dyn FnMut(*const u8) -> bool) -> Self {
-        Self { is_worth_moving, moved: 0, kept: 0 }
+        Self { is_worth_moving, moved: 0, kept: 0, items_moved: 0, items_kept: 0 }
     }
 
     /// Whether the allocation at `address` is to be moved: the caller does so if told.
@@ -30,6 +34,14 @@ impl<'j> Mover<'j> {
         let wants = (self.is_worth_moving)(address.cast());
         *if wants { &mut self.moved } else { &mut self.kept } += 1;
         wants
+    }
+
+    /// Does what belongs to one key, to count it.
+    pub(crate) fn item<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let before = self.moved;
+        let result = work(self);
+        *if self.moved > before { &mut self.items_moved } else { &mut self.items_kept } += 1;
+        result
     }
 
     pub(crate) fn vec<T>(&mut self, vec: &mut Vec<T>) {
@@ -54,6 +66,7 @@ impl<'j> Mover<'j> {
         }
     }
 
+    #[expect(clippy::replace_box, reason = "the allocation is what is replaced")]
     pub(crate) fn boxed<T: Default>(&mut self, value: &mut Box<T>) {
         if self.wants(&raw const **value) {
             *value = Box::new(std::mem::take(&mut **value));

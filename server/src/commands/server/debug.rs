@@ -8,6 +8,7 @@ use crate::server::Key;
 use common::command::{Args, CommandError, CommandResult, Outcome, write_help};
 use common::number::{parse_f64, parse_i64};
 use common::resp::Resp;
+use std::ffi::CString;
 use std::time::Duration;
 use store::{Expire, NewValue, Object};
 
@@ -36,6 +37,8 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"mallctl", 1) => allocator_number(cx, args),
+        (b"mallctl-str", 2) => allocator_action(cx, args),
         (b"quicklist-packed-threshold", 1) => packed_threshold(cx, args),
         (b"protocol", 1) => protocol(cx, args),
         (b"log", 1) => {
@@ -58,6 +61,34 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     }
 }
 
+fn control_name(name: &[u8]) -> Result<CString, CommandError> {
+    CString::new(name).map_err(|_| CommandError::Text("ERR No such file or directory"))
+}
+
+/// The system's words for an error, without its number.
+fn system_error(error: &std::io::Error) -> CommandError {
+    let text = error.to_string();
+    CommandError::Message(format!("ERR {}", text.split(" (os error").next().unwrap_or_default()))
+}
+
+/// MALLCTL: reads only. Redis writes as well, and as whatever type the caller means; a wrong one corrupts memory.
+fn allocator_number(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let name = control_name(args.next())?;
+    cx.reply.integer(crate::sys::allocator_number(&name).map_err(|error| system_error(&error))?);
+    Ok(Outcome::Done)
+}
+
+/// MALLCTL-STR with VOID for the value: what flushes or purges.
+fn allocator_action(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let name = control_name(args.next())?;
+    if args.next() != b"VOID" {
+        return Err("ERR Operation not permitted".into());
+    }
+    crate::sys::allocator_action(&name).map_err(|error| system_error(&error))?;
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
 fn help(cx: &mut Cx<'_>) -> CommandResult {
     const LINES: &[&str] = &[
         "CONFIG-REWRITE-FORCE-ALL",
@@ -72,6 +103,10 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    unit tests to simulate Redis errors.",
         "HTSTATS <dbid>",
         "    Return hash table statistics of the specified Redis database.",
+        "MALLCTL <key>",
+        "    Get the number of a malloc tuning option.",
+        "MALLCTL-STR <key> VOID",
+        "    Have the allocator flush or purge.",
         "LOG <message>",
         "    Write <message> to the server log.",
         "OBJECT <key>",

@@ -112,7 +112,7 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "mem_cluster_links", 0);
     line(out, "mem_aof_buffer", 0);
     line(out, "mem_allocator", "jemalloc-5.3.1");
-    line(out, "active_defrag_running", 0);
+    line(out, "active_defrag_running", server.defrag.cpu_percent);
     line(out, "lazyfree_pending_objects", server.garbage.pending());
     line(out, "lazyfreed_objects", server.garbage.freed());
 }
