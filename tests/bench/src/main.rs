@@ -14,6 +14,7 @@
 //! Errors are boxed: nobody but the person at the terminal reads them.
 
 mod client;
+mod datasets;
 mod expiry;
 mod floor;
 mod fragmentation;
@@ -25,6 +26,7 @@ mod process;
 mod snapshot;
 mod speed;
 mod table;
+mod workloads;
 
 use process::Kind;
 use std::path::PathBuf;
