@@ -106,10 +106,10 @@ conformance-all: release ## Every unit of that suite, listed in expected.toml or
 
 ## --- figures ------------------------------------------------------------------------------------------------
 
-bench: release ## Speed and CPU per request beside Redis and a floor (ARGS="--quick get")
+bench: release ## Speed and CPU per request of every type, beside Redis and a floor (ARGS="--quick get")
 	$(BENCH) speed $(ARGS)
 
-bench-memory: release ## Bytes per key, element and idle connection beside Redis
+bench-memory: release ## Bytes per key, element of a collection and idle connection, beside Redis
 	$(BENCH) memory $(ARGS)
 
 bench-snapshot: release ## BGSAVE of five million keys under writes: is the file exact, how long is a turn?

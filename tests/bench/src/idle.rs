@@ -4,10 +4,9 @@
 //! server to give them back. The kernel's part (sockets, their buffers) is not in the process and not counted.
 
 use crate::memory::launch;
-use crate::process::{Server, free_port};
+use crate::process::{SPARE_FILES, Server, free_port, raise_file_limit};
 use crate::table::{Table, thousands};
 use crate::{Kind, Options, Result};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
 use rustls_pki_types::pem::PemObject;
@@ -21,9 +20,6 @@ use std::time::Duration;
 
 /// Bytes per plain connection; over TLS the figure is for information.
 const MAX_BYTES: f64 = 2048.0;
-
-/// Files that a server and this program need besides the connections.
-const SPARE_FILES: u64 = 200;
 
 /// Redis gives buffers back after two seconds without traffic, the allocator pages after ten.
 const SETTLE: Duration = Duration::from_secs(13);
@@ -71,7 +67,7 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 fn row(case: Case<'_>, kind: Kind, options: &Options, table: &mut Table) -> Result<bool> {
-    raise_file_limit(options.connections as u64 + SPARE_FILES)?;
+    raise_file_limit(options.connections as u64)?;
     let most = (options.connections + SPARE_FILES as usize).to_string();
     let mut args = vec!["--maxclients", &most];
     args.extend(&case.args);
@@ -94,17 +90,6 @@ fn row(case: Case<'_>, kind: Kind, options: &Options, table: &mut Table) -> Resu
         max.map_or("-", |_| if missed { "FAIL" } else { "PASS" }).to_owned(),
     ]);
     Ok(!missed)
-}
-
-/// Raises this program's limit, which the server inherits.
-fn raise_file_limit(files: u64) -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= files) {
-        return Ok(());
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(files));
-    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum })
-        .map_err(|e| format!("cannot raise the limit of open files to {files}: {e}").into())
 }
 
 /// Says PING in the clear and waits for the answer.

@@ -25,15 +25,16 @@ pub struct Load {
     pub requests: u64,
     /// Connections.
     pub clients: u32,
+    /// Bytes of the values that its own tests send.
+    pub value_bytes: u32,
+    /// Each `__rand_int__` is a number below this.
+    pub random_below: u64,
     /// Core for redis-benchmark, None to let it roam.
     pub core: Option<usize>,
 }
 
-/// Keys named by random numbers below this, all loaded before.
+/// Keys, fields or members named by random numbers below this, unless the workload says otherwise.
 pub const KEYS: u64 = 1_000_000;
-
-/// Bytes of every value.
-const VALUE_BYTES: u32 = 32;
 
 /// Figures of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -76,8 +77,8 @@ impl Load {
             ("-p", u64::from(port)),
             ("-c", u64::from(self.clients)),
             ("-n", self.requests),
-            ("-r", KEYS),
-            ("-d", u64::from(VALUE_BYTES)),
+            ("-r", self.random_below),
+            ("-d", u64::from(self.value_bytes)),
             ("-P", u64::from(self.pipeline)),
             ("--precision", 3),
         ];

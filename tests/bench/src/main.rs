@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ochre-bench speed [NAME…]     requests per second, latency, processor time per request
-//! ochre-bench memory [NAME…]    bytes per key, list element and idle connection
+//! ochre-bench memory [NAME…]    bytes per key, element of a collection and idle connection
 //! ochre-bench snapshot          BGSAVE under writes: exact file, longest turn, extra memory
 //! ochre-bench expiry            keys that expire in the same second: until when they are gone, the longest turn
 //! ochre-bench fragmentation     how dense memory stays through deletions and other sizes
@@ -14,6 +14,7 @@
 //! Errors are boxed: nobody but the person at the terminal reads them.
 
 mod client;
+mod datasets;
 mod expiry;
 mod floor;
 mod fragmentation;
@@ -25,6 +26,7 @@ mod process;
 mod snapshot;
 mod speed;
 mod table;
+mod workloads;
 
 use process::Kind;
 use std::path::PathBuf;
@@ -45,12 +47,12 @@ usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|instructions [NAME
   --redis PATH         the server to compare with (default /usr/bin/redis-server)
   --ochre-args 'A B'   more arguments for ours
   --report-only        exit code 0 even when a target is missed
-  --quick              a sixth of the requests and one round: for a look, not for a verdict
+  --quick              a sixth of the requests, one round, a fifth of the elements: for a look, not for a verdict
  speed
-  --requests N         per run
+  --requests N         per run, instead of each row's own number
   --io-threads N       only the comparison with N I/O threads (1: only the pinned one)
  memory
-  --keys A,B,...       millions of keys to measure at (default 8,10,12,16; --quick 1,2)
+  --keys A,B,...       millions of strings to measure at (default 8,10,12,16; --quick 1,2)
   --redis-keys A,...   the same for Redis (default 1)
   --connections N      idle ones (default 10000)
  snapshot

@@ -5,6 +5,7 @@
 
 use crate::Result;
 use crate::client::Client;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take from exec to its first PONG; generous, because it may load five million keys.
 const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// Files that a server and this program need besides the connections.
+pub const SPARE_FILES: u64 = 200;
 
 /// Which program, from the report's point of view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -228,6 +232,18 @@ fn missing(program: &Path, error: &std::io::Error) -> String {
 /// A port of 127.0.0.1 that nothing listens on. Another program may take it in between; the start fails loudly then.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// Makes room for so many connections: raises this program's limit, which servers and clients inherit.
+pub fn raise_file_limit(connections: u64) -> Result<()> {
+    let files = connections + SPARE_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= files) {
+        return Ok(());
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(files));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum })
+        .map_err(|e| format!("cannot raise the limit of open files to {files}: {e}").into())
 }
 
 /// A new empty folder for one server, below the build folder of this program: a real disk, ignored by git.

@@ -6,18 +6,17 @@
 //!
 //! With `--io-threads N` nothing is pinned, the floor stays out, and only requests per second are judged.
 
-use crate::client::{Client, encode, key, value};
-use crate::load::{Figures, KEYS, Load, Traffic, medians};
-use crate::process::{Kind, Launch, Server};
+use crate::datasets::Stand;
+use crate::load::{Figures, KEYS, Load, medians};
+use crate::process::{Kind, Launch, Server, raise_file_limit};
 use crate::table::{Table, thousands};
+use crate::workloads::{CLIENTS, PIPELINE, VALUE_BYTES, WORKLOADS, Workload};
 use crate::{Error, Options, Result};
 
 /// Core of the servers.
 const SERVER_CORE: usize = 0;
 /// Core of redis-benchmark.
 const CLIENT_CORE: usize = 1;
-/// Connections of every workload.
-const CLIENTS: u32 = 50;
 /// Each server's turns per workload.
 const ROUNDS: usize = 3;
 
@@ -27,99 +26,6 @@ const RPS_TOLERANCE: f64 = 0.03;
 /// How much above Redis's latency still counts as no worse: a tenth, and two steps of redis-benchmark's histogram.
 const LATENCY_TOLERANCE: f64 = 0.10;
 const LATENCY_STEP_MS: f64 = 0.016;
-
-/// One row of the table.
-struct Workload {
-    name: &'static str,
-    traffic: Traffic,
-    pipeline: u32,
-    /// Processor time per request may be at most this share of Redis's; None: for information.
-    max_cpu_ratio: Option<f64>,
-    /// What the database holds before each run.
-    prepared: Prepared,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Prepared {
-    /// The million string keys, which stay from run to run.
-    Strings,
-    /// In addition as many counters.
-    Counters,
-    /// In addition an empty list.
-    EmptyList,
-    /// In addition a list long enough for every pop.
-    FullList,
-    /// In addition a list of exactly a hundred elements.
-    Hundred,
-}
-
-const LRANGE: &[&str] = &["LRANGE", "mylist", "0", "99"];
-
-const fn workload(
-    name: &'static str,
-    test: &'static str,
-    pipeline: u32,
-    max_cpu_ratio: Option<f64>,
-    prepared: Prepared,
-) -> Workload {
-    Workload { name, traffic: Traffic::Test(test), pipeline, max_cpu_ratio, prepared }
-}
-
-/// Names are what the filter matches.
-const WORKLOADS: &[Workload] = &[
-    workload("ping", "ping_mbulk", 1, Some(0.95), Prepared::Strings),
-    workload("get", "get", 1, Some(0.93), Prepared::Strings),
-    workload("set", "set", 1, Some(0.93), Prepared::Strings),
-    workload("get-p16", "get", 16, Some(0.52), Prepared::Strings),
-    workload("set-p16", "set", 16, Some(0.56), Prepared::Strings),
-    workload("incr-p16", "incr", 16, Some(0.60), Prepared::Counters),
-    workload("lpush-p16", "lpush", 16, Some(0.88), Prepared::EmptyList),
-    workload("rpush-p16", "rpush", 16, None, Prepared::EmptyList),
-    workload("lpop-p16", "lpop", 16, None, Prepared::FullList),
-    workload("rpop-p16", "rpop", 16, None, Prepared::FullList),
-    workload("mset-p16", "mset", 16, None, Prepared::Strings),
-    Workload {
-        name: "lrange-100-p16",
-        traffic: Traffic::Command(LRANGE),
-        pipeline: 16,
-        max_cpu_ratio: None,
-        prepared: Prepared::Hundred,
-    },
-    workload("get-p100", "get", 100, Some(0.38), Prepared::Strings),
-];
-
-impl Workload {
-    /// Requests per run unless told: a few seconds each at a pipeline's usual speed.
-    fn requests(&self, options: &Options) -> u64 {
-        let usual = match (self.name, self.pipeline) {
-            ("mset-p16" | "lrange-100-p16", _) => 200_000,
-            (_, 1) => 300_000,
-            (_, 16) => 1_500_000,
-            _ => 4_000_000,
-        };
-        options.requests.unwrap_or(if options.quick { usual / 6 } else { usual })
-    }
-
-    /// Prepares the database of one server before its run.
-    fn prepare(&self, server: &Server, requests: u64) -> Result<()> {
-        if server.kind == Kind::Floor {
-            return Ok(());
-        }
-        let mut client = server.client()?;
-        client.call(&[b"DEL", b"mylist"])?;
-        match self.prepared {
-            Prepared::Strings | Prepared::EmptyList => Ok(()),
-            Prepared::Counters => client
-                .load(KEYS, |n, out| encode(out, &[b"SET", format!("counter:{n:012}").as_bytes(), b"0"])),
-            Prepared::FullList => fill_list(&mut client, requests),
-            Prepared::Hundred => fill_list(&mut client, 100),
-        }
-    }
-}
-
-fn fill_list(client: &mut Client, elements: u64) -> Result<()> {
-    client.load(elements, |n, out| encode(out, &[b"RPUSH", b"mylist", &value(n)]))
-}
 
 /// Runs the pinned table and then the one with I/O threads, or only the one that `--io-threads` names. Returns
 /// whether every target was met.
@@ -132,13 +38,13 @@ pub fn run(options: &Options) -> Result<bool> {
 }
 
 fn chosen(options: &Options) -> Result<Vec<&'static Workload>> {
-    let wanted =
-        |w: &&Workload| options.filters.is_empty() || options.filters.iter().any(|f| w.name.contains(f));
-    let chosen: Vec<_> = WORKLOADS.iter().filter(wanted).collect();
+    let chosen: Vec<_> = WORKLOADS.iter().filter(|w| options.wants(w.name)).collect();
     if chosen.is_empty() {
         let names: Vec<_> = WORKLOADS.iter().map(|w| w.name).collect();
         return Err(format!("no workload of that name; there are {}", names.join(" ")).into());
     }
+    let connections = chosen.iter().map(|w| u64::from(w.clients)).max().unwrap_or(0);
+    raise_file_limit(connections)?;
     Ok(chosen)
 }
 
@@ -146,15 +52,17 @@ fn pinned(options: &Options) -> Result<bool> {
     let workloads = chosen(options)?;
     let this_program = std::env::current_exe()?;
     let core = Some(SERVER_CORE);
-    let servers = [
-        Server::start(Launch::new(Kind::Ochre, &options.ochre).core(core).args(options.extra_args()))?,
-        Server::start(Launch::new(Kind::Redis, &options.redis).core(core))?,
-        Server::start(Launch::new(Kind::Floor, &this_program).core(core))?,
-    ];
-    load_strings(&servers)?;
-    println!(
-        "one core for the server, one for redis-benchmark; {CLIENTS} connections, {KEYS} keys, 32-byte values"
-    );
+    let mut stands = [
+        Launch::new(Kind::Ochre, &options.ochre).core(core).args(options.extra_args()),
+        Launch::new(Kind::Redis, &options.redis).core(core),
+        Launch::new(Kind::Floor, &this_program).core(core),
+    ]
+    .map(|launch| Server::start(launch).map(Stand::new))
+    .into_iter()
+    .collect::<Result<Vec<_>>>()?;
+    println!("one core for the server, one for redis-benchmark");
+    println!("unless the name says otherwise: {CLIENTS} connections, {KEYS} keys, {VALUE_BYTES}-byte values");
+    println!("-p{PIPELINE}: so many requests in flight per connection; no such ending: one");
     println!(
         "medians of {} turns each; CPU is user and system time of the server's process",
         rounds(options)
@@ -176,7 +84,7 @@ fn pinned(options: &Options) -> Result<bool> {
     ]);
     let mut good = true;
     for workload in workloads {
-        let (figures, turn) = match measure(workload, &servers, options, Some(CLIENT_CORE)) {
+        let (figures, turn) = match measure(workload, &mut stands, options, Some(CLIENT_CORE)) {
             Ok(measured) => measured,
             Err(error) => {
                 unmeasured(workload, &error, &mut table);
@@ -189,12 +97,12 @@ fn pinned(options: &Options) -> Result<bool> {
         };
         let misses = misses(workload, &ochre, &redis);
         good &= misses.is_empty();
-        for (server, f) in servers.iter().zip(&figures) {
-            let mut cells =
-                cells(if server.kind == Kind::Ochre { workload.name } else { "" }, server.kind, f);
+        for (stand, f) in stands.iter().zip(&figures) {
+            let kind = stand.server.kind;
+            let mut cells = cells(if kind == Kind::Ochre { workload.name } else { "" }, kind, f);
             cells.push(format!("{:.2}", f.cpu_us / redis.cpu_us));
             cells.push(format!("{:.2}", f.cpu_us / floor.cpu_us));
-            if server.kind == Kind::Ochre {
+            if kind == Kind::Ochre {
                 cells.push(workload.max_cpu_ratio.map_or("-".to_owned(), |max| format!("<= {max:.2}")));
                 cells.push(verdict(workload.max_cpu_ratio.is_some(), &misses));
                 cells.push(turn.clone().unwrap_or("-".to_owned()));
@@ -208,11 +116,14 @@ fn pinned(options: &Options) -> Result<bool> {
 
 fn threaded(options: &Options, threads: u32) -> Result<bool> {
     let io = ["--io-threads".to_owned(), threads.to_string()];
-    let servers = [
-        Server::start(Launch::new(Kind::Ochre, &options.ochre).args(io.clone()).args(options.extra_args()))?,
-        Server::start(Launch::new(Kind::Redis, &options.redis).args(io))?,
-    ];
-    load_strings(&servers)?;
+    let workloads = chosen(options)?;
+    let mut stands = [
+        Launch::new(Kind::Ochre, &options.ochre).args(io.clone()).args(options.extra_args()),
+        Launch::new(Kind::Redis, &options.redis).args(io),
+    ]
+    .map(|launch| Server::start(launch).map(Stand::new))
+    .into_iter()
+    .collect::<Result<Vec<_>>>()?;
     println!("io-threads {threads}, nothing pinned; judged by requests per second");
     println!();
     let mut table = Table::new(&[
@@ -228,8 +139,8 @@ fn threaded(options: &Options, threads: u32) -> Result<bool> {
         "longest turn us",
     ]);
     let mut good = true;
-    for workload in chosen(options)? {
-        let (figures, turn) = match measure(workload, &servers, options, None) {
+    for workload in workloads {
+        let (figures, turn) = match measure(workload, &mut stands, options, None) {
             Ok(measured) => measured,
             Err(error) => {
                 unmeasured(workload, &error, &mut table);
@@ -241,11 +152,11 @@ fn threaded(options: &Options, threads: u32) -> Result<bool> {
         let judged = workload.max_cpu_ratio.is_some();
         let missed = judged && ochre.rps < redis.rps * (1.0 - RPS_TOLERANCE);
         good &= !missed;
-        for (server, f) in servers.iter().zip(&figures) {
-            let mut cells =
-                cells(if server.kind == Kind::Ochre { workload.name } else { "" }, server.kind, f);
+        for (stand, f) in stands.iter().zip(&figures) {
+            let kind = stand.server.kind;
+            let mut cells = cells(if kind == Kind::Ochre { workload.name } else { "" }, kind, f);
             cells.push(format!("{:.2}", f.rps / redis.rps));
-            if server.kind == Kind::Ochre {
+            if kind == Kind::Ochre {
                 cells.push(verdict(judged, if missed { &["req/s"] } else { &[] }));
                 cells.push(turn.clone().unwrap_or("-".to_owned()));
             }
@@ -260,34 +171,27 @@ fn rounds(options: &Options) -> usize {
     if options.quick { 1 } else { ROUNDS }
 }
 
-fn load_strings(servers: &[Server]) -> Result<()> {
-    for server in servers.iter().filter(|s| s.kind != Kind::Floor) {
-        server.client()?.load(KEYS, |n, out| encode(out, &[b"SET", &key(n), &value(n)]))?;
-    }
-    Ok(())
-}
-
 /// Medians per server, and our longest turn over all rounds where the server reports one.
 fn measure(
     workload: &Workload,
-    servers: &[Server],
+    stands: &mut [Stand],
     options: &Options,
     core: Option<usize>,
 ) -> Result<(Vec<Figures>, Option<String>)> {
-    let requests = workload.requests(options);
-    let load =
-        Load { traffic: workload.traffic, pipeline: workload.pipeline, requests, clients: CLIENTS, core };
-    let mut runs = vec![Vec::new(); servers.len()];
+    let load = workload.load(options, core);
+    let mut runs = vec![Vec::new(); stands.len()];
     let mut turn: Option<u64> = None;
     for round in 0..rounds(options) {
         // Each round starts with another server: whoever goes first warms the client's side.
-        for at in (0..servers.len()).map(|n| (n + round) % servers.len()) {
-            let server = &servers[at];
-            workload.prepare(server, requests)?;
+        for place in 0..stands.len() {
+            let at = (place + round) % stands.len();
+            let stand = &mut stands[at];
+            stand.prepare(workload.data, load.requests)?;
             if round == 0 {
-                Load { requests: requests / 10, ..load }.run(server)?;
-                workload.prepare(server, requests)?;
+                Load { requests: load.requests.div_ceil(10), ..load }.run(&stand.server)?;
+                stand.prepare(workload.data, load.requests)?;
             }
+            let server = &stand.server;
             if server.kind != Kind::Floor {
                 server.client()?.call(&[b"CONFIG", b"RESETSTAT"])?;
             }
@@ -357,12 +261,5 @@ mod tests {
         check(figures(100_000.0, 1.0, 9.6), &["CPU"]);
         check(figures(96_000.0, 1.0, 9.0), &["req/s"]);
         check(figures(100_000.0, 1.2, 9.0), &["p50", "p99"]);
-    }
-
-    #[test]
-    fn workload_names_are_unique() {
-        for (at, workload) in WORKLOADS.iter().enumerate() {
-            assert!(WORKLOADS[..at].iter().all(|w| w.name != workload.name), "{}", workload.name);
-        }
     }
 }
