@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(*boxed, 3);
         assert_eq!(deque, [9, 5, 6, 4]);
         assert!(at != vec.as_ptr() && shared_at == shared.as_ptr());
+        assert!(Arc::ptr_eq(&held, &shared));
     }
 
     /// Everything that a keyspace's first database holds, in a form that shares nothing with it.
