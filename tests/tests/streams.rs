@@ -104,3 +104,107 @@ fn readers_wait_for_what_comes_after_they_came() {
         "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n6-0\r\n*2\r\n$1\r\nf\r\n$4\r\nlate\r\n"
     );
 }
+
+/// A reply without the lengths of its strings.
+fn shown(client: &mut Client, line: &str) -> String {
+    let reply = client.run(line).to_string();
+    let words = reply.split_whitespace().filter(|word| !word.starts_with('$') || *word == "$-1");
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn readers_limit_what_they_get_of_all_streams() {
+    let server = Server::start();
+    let mut client = server.client();
+    for stream in ["s1", "s2", "s3"] {
+        (1..=3).for_each(|n| drop(client.run(&format!("XADD {stream} {n}-0 f {}", "v".repeat(20)))));
+    }
+    let v = "v".repeat(20);
+    let entries = |ids: &[u32]| {
+        let all: Vec<String> = ids.iter().map(|id| format!("*2 {id}-0 *2 f {v}")).collect();
+        format!("*{} {}", ids.len(), all.join(" "))
+    };
+    let line = "XREAD COUNT 2 MAXCOUNT 3 STREAMS s1 s2 s3 0 0 0";
+    assert_eq!(shown(&mut client, line), format!("*2 *2 s1 {} *2 s2 {}", entries(&[1, 2]), entries(&[1])));
+    let line = "XREAD MAXCOUNT 3 STREAMS s1 s2 s3 0 0 0";
+    assert_eq!(shown(&mut client, line), format!("*1 *2 s1 {}", entries(&[1, 2, 3])));
+    // An entry takes some sixty bytes on the wire.
+    let line = "XREAD MAXSIZE 150 STREAMS s1 s2 s3 0 0 0";
+    assert_eq!(shown(&mut client, line), format!("*1 *2 s1 {}", entries(&[1, 2])));
+    let line = "XREAD MAXSIZE 1 STREAMS s2 s3 0 0";
+    assert_eq!(shown(&mut client, line), format!("*1 *2 s2 {}", entries(&[1])));
+    assert_eq!(shown(&mut client, "XREAD MAXSIZE 1 STREAMS s2 s3 9 9"), "*-1");
+    assert_eq!(
+        shown(&mut client, "XREAD MAXCOUNT 0 STREAMS s1 0"),
+        "-ERR MAXCOUNT must be a positive integer"
+    );
+    assert_eq!(
+        shown(&mut client, "XREAD MAXSIZE -1 STREAMS s1 0"),
+        "-ERR MAXSIZE must be a positive integer"
+    );
+    assert!(client.run("XREAD COUNT 3 MAXCOUNT 2 STREAMS s1 0").is_error("ERR"));
+
+    // Only what was replied is pending.
+    for stream in ["s1", "s2"] {
+        client.run(&format!("XGROUP CREATE {stream} g 0"));
+    }
+    let line = "XREADGROUP GROUP g c MAXCOUNT 4 STREAMS s1 s2 > >";
+    let expected = format!("*2 *2 s1 {} *2 s2 {}", entries(&[1, 2, 3]), entries(&[1]));
+    assert_eq!(shown(&mut client, line), expected);
+    assert_eq!(shown(&mut client, "XPENDING s2 g - + 9 c").matches("-0").count(), 1);
+    let line = "XREADGROUP GROUP g c MAXCOUNT 2 STREAMS s1 s2 1-0 0";
+    assert_eq!(shown(&mut client, line), format!("*1 *2 s1 {}", entries(&[2, 3])));
+    let line = "XREADGROUP GROUP g c MAXSIZE 10 STREAMS s1 s2 9 0";
+    assert_eq!(shown(&mut client, line), format!("*2 *2 s1 *0 *2 s2 {}", entries(&[1])));
+}
+
+#[test]
+fn idle_entries_are_claimed_by_reading() {
+    let server = Server::start();
+    let mut client = server.client();
+    prepare(&mut client);
+    // Pending are 2-0, idle for longest, and 3-0; 4-0 and 5-0 are new.
+    client.run("XCLAIM s g c 0 2-0 IDLE 90000 RETRYCOUNT 4 JUSTID");
+    client.run("XCLAIM s g c 0 3-0 IDLE 50000 JUSTID");
+    let reply = shown(&mut client, "XREADGROUP GROUP g d COUNT 3 CLAIM 40000 NOACK STREAMS s >");
+    let words: Vec<&str> = reply.split(' ').filter(|word| !word.starts_with('*')).collect();
+    assert_eq!((words.len(), words[1], words[6], words[11]), (16, "2-0", "3-0", "4-0"), "{reply}");
+    let idle = |word: &str| word.parse::<u64>().expect("a number") / 1000;
+    assert_eq!((idle(words[4]), words[5], idle(words[9]), words[10]), (90, "4", 50, "1"), "{reply}");
+    assert_eq!((words[14], words[15]), ("0", "0"));
+    // What was claimed is pending with the new consumer, delivered once more, whatever NOACK says.
+    let pending = shown(&mut client, "XPENDING s g - + 9 d");
+    assert_eq!((pending.matches("-0").count(), pending.ends_with(":2")), (2, true), "{pending}");
+    assert_eq!(
+        shown(&mut client, "XREADGROUP GROUP g d CLAIM 40000 COUNT 1 STREAMS s 2-0"),
+        "*1 *2 s *1 *2 3-0 *2 f v"
+    );
+    assert!(client.run("XREAD CLAIM 1 STREAMS s 0").is_error("ERR"));
+    assert!(client.run("XREADGROUP GROUP g d CLAIM -1 STREAMS s >").is_error("ERR"));
+    // Deleted ones are pending no longer.
+    client.run("XREADGROUP GROUP g d STREAMS s >");
+    client.run("XDEL s 2-0 3-0 5-0");
+    assert_eq!(shown(&mut client, "XREADGROUP GROUP g d CLAIM 0 STREAMS s >"), "*-1");
+    assert_eq!(shown(&mut client, "XPENDING s g - + 9"), "*0");
+}
+
+#[test]
+fn a_waiting_reader_claims_what_becomes_idle() {
+    let server = Server::start();
+    let (mut client, mut reader, mut other) = (server.client(), server.client(), server.client());
+    prepare(&mut client);
+    client.run("XREADGROUP GROUP g c NOACK STREAMS s >");
+    client.run("XACK s g 2-0 3-0");
+    reader.send(&["XREADGROUP", "GROUP", "g", "d", "BLOCK", "0", "CLAIM", "200", "STREAMS", "s", ">"]);
+    wait_until("the reader waits", || server.info("blocked_clients") == "1");
+    // Becomes pending only while the reader waits: it learns of that as well.
+    client.run("MULTI");
+    client.run("XADD s 9-0 f v");
+    client.run("XREADGROUP GROUP g c STREAMS s >");
+    client.run("EXEC");
+    let reply = reader.read().to_string();
+    assert!(reply.contains("9-0"), "{reply}");
+    // A wait still ends by its time.
+    other.send(&["XREADGROUP", "GROUP", "g", "e", "BLOCK", "50", "CLAIM", "100000", "STREAMS", "s", ">"]);
+    assert_eq!(other.read(), "*-1\r\n");
+}

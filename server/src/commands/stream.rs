@@ -5,9 +5,11 @@
 //! Replicas get what was decided, in words of Redis 7.0: a delivery to a consumer is an XCLAIM, a deletion an XDEL.
 
 mod add;
+mod budget;
 mod claim;
 mod delete;
 mod group;
+mod idle;
 mod info;
 mod read;
 
@@ -63,9 +65,9 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("xrange", Arity::AtLeast(4), Flags::READONLY, READ,
         doc("stream", "5.0.0", "O(N), N entries shown", "key start end [COUNT count]", "Reads the entries within a range of IDs."), |cx, args| xrange(cx, args, false)),
     entry("xread", Arity::AtLeast(4), Flags::READONLY.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS), &[streams_from(1)],
-        doc("stream", "5.0.0", "O(N), N entries shown", "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]", "Reads the entries behind given IDs, waiting for some if asked to."), |cx, args| read::xread(cx, args, false)),
+        doc("stream", "5.0.0", "O(N), N entries shown", "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]", "Reads the entries behind given IDs, waiting for some if asked to."), |cx, args| read::xread(cx, args, false)),
     entry("xreadgroup", Arity::AtLeast(7), Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS), &[streams_from(4)],
-        doc("stream", "5.0.0", "O(N), N entries shown", "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]", "Reads entries as a group's consumer."), |cx, args| read::xread(cx, args, true)),
+        doc("stream", "5.0.0", "O(N), N entries shown", "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]", "Reads entries as a group's consumer."), |cx, args| read::xread(cx, args, true)),
     entry("xrevrange", Arity::AtLeast(4), Flags::READONLY, READ,
         doc("stream", "5.0.0", "O(N), N entries shown", "key end start [COUNT count]", "Reads the entries within a range of IDs, the last one first."), |cx, args| xrange(cx, args, true)),
     entry("xsetid", Arity::AtLeast(3), WRITE_FAST.and(Flags::DENYOOM), UPDATE,
