@@ -208,3 +208,90 @@ fn a_waiting_reader_claims_what_becomes_idle() {
     other.send(&["XREADGROUP", "GROUP", "g", "e", "BLOCK", "50", "CLAIM", "100000", "STREAMS", "s", ">"]);
     assert_eq!(other.read(), "*-1\r\n");
 }
+
+#[test]
+fn entries_that_are_sent_twice_are_added_once() {
+    let server = Server::start();
+    let mut client = server.client();
+    let first = client.run("XADD s IDMP p 1 * f v");
+    assert_eq!(client.run("XADD s IDMP p 1 * f other"), first);
+    let auto = client.run("XADD s NOMKSTREAM IDMPAUTO p MAXLEN 100 * f v");
+    assert!(auto != first && client.run("XADD s idmpauto p * f v") == auto);
+    // Another name, producer or content is another entry.
+    for line in [
+        "XADD s IDMP p 2 * f v",
+        "XADD s IDMP q 1 * f v",
+        "XADD s IDMPAUTO q * f v",
+        "XADD s IDMPAUTO p * fv x",
+    ] {
+        let reply = client.run(line);
+        assert!(reply != first && reply != auto, "{line}");
+    }
+    assert_eq!(client.run("XLEN s"), ":6\r\n");
+    let info = shown(&mut client, "XINFO STREAM s");
+    let tracked = "idmp-duration :100 idmp-maxsize :100 pids-tracked :2 iids-tracked :6 iids-added :6 iids-duplicates :2";
+    assert!(info.starts_with("*32 length :6 ") && info.contains(tracked), "{info}");
+    // An entry may be gone; its name is still known. A file keeps that.
+    client.run("XTRIM s MAXLEN 0");
+    assert_eq!(client.run("DEBUG RELOAD"), "+OK\r\n");
+    assert_eq!(client.run("XADD s IDMP p 1 * f v"), first);
+    client.run("COPY s t");
+    assert_eq!(client.run("XADD t IDMPAUTO p * f v"), auto);
+    assert_eq!(client.run("XADD none NOMKSTREAM IDMP p 1 * f v"), "$-1\r\n");
+}
+
+#[test]
+fn what_is_remembered_of_producers_has_limits() {
+    let server = Server::start();
+    let mut client = server.client();
+    client.run("XADD s * f v");
+    assert!(!client.run("XINFO STREAM s").to_string().contains("idmp"));
+    assert_eq!(client.run("XCFGSET s IDMP-DURATION 1 IDMP-MAXSIZE 2"), "+OK\r\n");
+    let first = client.run("XADD s IDMP p 1 * f v");
+    client.run("XADD s IDMP p 2 * f v");
+    client.run("XADD s IDMP p 3 * f v");
+    assert!(client.run("XADD s IDMP p 1 * f v") != first, "the oldest of three goes when two are kept");
+    let third = client.run("XADD s IDMP p 3 * f v");
+    assert_eq!(client.run("XCFGSET s IDMP-MAXSIZE 2"), "+OK\r\n");
+    assert_eq!(client.run("XADD s IDMP p 3 * f v"), third);
+    wait_until("a second has passed", || shown(&mut client, "XINFO STREAM s").contains("pids-tracked :0"));
+    assert!(client.run("XADD s IDMP p 3 * f v") != third);
+    client.run("XCFGSET s IDMP-DURATION 100");
+    assert!(
+        shown(&mut client, "XINFO STREAM s FULL")
+            .contains("idmp-duration :100 idmp-maxsize :2 pids-tracked :0")
+    );
+    for (line, error) in [
+        ("XADD s IDMP p * f v", "-ERR Invalid stream ID specified as stream command argument"),
+        ("XCFGSET none IDMP-DURATION 1", "-ERR no such key"),
+        ("XCFGSET s", "-ERR syntax error"),
+        ("XCFGSET s IDMP-DURATION", "-ERR syntax error"),
+        ("XCFGSET s IDMP-DURATION 0", "-ERR invalid duration"),
+        ("XCFGSET s IDMP-DURATION 86401", "-ERR invalid duration"),
+        ("XCFGSET s IDMP-MAXSIZE 10001", "-ERR invalid maxsize"),
+        ("XIDMPRECORD none p 1 5-0", "-ERR no such key"),
+    ] {
+        assert_eq!(shown(&mut client, line), error, "{line}");
+    }
+    for line in ["XADD s IDMP p 1 9-9 f v", "XADD s IDMP p 1 IDMPAUTO p * f v", "XIDMPRECORD s p 1 9-9"] {
+        assert!(client.run(line).is_error("ERR"), "{line}");
+    }
+    for words in
+        [["XADD", "s", "IDMP", "", "1", "*", "f", "v"], ["XADD", "s", "IDMP", "p", "", "*", "f", "v"]]
+    {
+        assert!(client.call(&words).is_error("ERR"), "{words:?}");
+    }
+}
+
+#[test]
+fn names_of_entries_can_be_recorded() {
+    let server = Server::start();
+    let mut client = server.client();
+    client.run("XADD s 5-0 f v");
+    client.run("XADD s 6-0 f v");
+    assert_eq!(client.run("XIDMPRECORD s p 1 5-0"), "+OK\r\n");
+    assert_eq!(client.run("XIDMPRECORD s p 1 5-0"), "+OK\r\n");
+    assert!(client.run("XIDMPRECORD s p 1 6-0").is_error("ERR"));
+    assert_eq!(shown(&mut client, "XADD s IDMP p 1 * f v"), "5-0");
+    assert_eq!(client.run("XLEN s"), ":2\r\n");
+}

@@ -1,4 +1,4 @@
-//! The stream group: the entries, IDs as words, and what only reads a stream. `add.rs` has XADD and trimming, `delete.rs`
+//! The stream group: the entries, IDs as words, and what only reads a stream. `add.rs` has XADD and trimming, `producer.rs` what notices entries that are sent twice, `delete.rs`
 //! deletions, `read.rs` XREAD and XREADGROUP, `group.rs` groups and acknowledgements, `claim.rs` XCLAIM and its relatives,
 //! `info.rs` XINFO.
 //!
@@ -11,6 +11,7 @@ mod delete;
 mod group;
 mod idle;
 mod info;
+mod producer;
 mod read;
 
 use super::{NONDETERMINISTIC, doc, entry};
@@ -43,9 +44,11 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("xackdel", Arity::AtLeast(6), WRITE_FAST, &[KeySpec::one(1, Access::DeleteUpdate)],
         doc("stream", "8.2.0", "O(1) per ID", "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]", "Acknowledges entries and deletes them."), delete::xackdel),
     Command { tips: NONDETERMINISTIC, ..entry("xadd", Arity::AtLeast(5), WRITE_FAST.and(Flags::DENYOOM), UPDATE,
-        doc("stream", "5.0.0", "O(1), O(N) when it trims N entries", "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]", "Adds an entry, making the stream if it is missing."), add::xadd) },
+        doc("stream", "5.0.0", "O(1), O(N) when it trims N entries", "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO pid | IDMP pid iid] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]", "Adds an entry, making the stream if it is missing."), add::xadd) },
     Command { tips: NONDETERMINISTIC, ..entry("xautoclaim", Arity::AtLeast(6), WRITE_FAST, DELETE,
         doc("stream", "6.2.0", "O(1) for a small count", "key group consumer min-idle-time start [COUNT count] [JUSTID]", "Hands entries that are pending for long to another consumer."), claim::xautoclaim) },
+    entry("xcfgset", Arity::AtLeast(2), WRITE_FAST, UPDATE,
+        doc("stream", "8.6.0", "O(1)", "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]", "Sets what a stream remembers of its producers."), producer::xcfgset),
     Command { tips: NONDETERMINISTIC, ..entry("xclaim", Arity::AtLeast(6), WRITE_FAST, UPDATE,
         doc("stream", "5.0.0", "O(log N), N pending entries", "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]", "Hands pending entries to another consumer."), claim::xclaim) },
     entry("xdel", Arity::AtLeast(3), WRITE_FAST, DELETE,
@@ -54,6 +57,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("stream", "8.2.0", "O(1) per ID", "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]", "Deletes entries with regard to groups in which they are pending."), delete::xdelex),
     Command { acl: &[], subcommands: group::SUBCOMMANDS, ..entry("xgroup", Arity::AtLeast(2), Flags::NONE, &[],
         doc("stream", "5.0.0", "Depends on the subcommand.", "", "Makes and changes groups."), group::help) },
+    entry("xidmprecord", Arity::Exactly(5), WRITE_FAST.and(Flags::DENYOOM), UPDATE,
+        doc("stream", "8.6.2", "O(1)", "key pid iid stream-id", "Remembers under which name a producer sent an entry."), producer::xidmprecord),
     Command { acl: &[], subcommands: info::SUBCOMMANDS, ..entry("xinfo", Arity::AtLeast(2), Flags::NONE, &[],
         doc("stream", "5.0.0", "Depends on the subcommand.", "", "Looks into a stream."), info::help) },
     entry("xlen", Arity::Exactly(2), READ_FAST, &[KeySpec::one(1, Access::Meta)],
