@@ -55,6 +55,12 @@ impl Actor {
         self.server.as_mut().expect("the server is here between two resumptions of a script")
     }
 
+    /// Ends waits whose time is up, and tries again where a client asked for that.
+    pub fn wake_overdue(&mut self) {
+        let host = Rc::clone(&self.host);
+        crate::dispatch::wake_overdue(self.server(), &host);
+    }
+
     /// Whether a script waits to be resumed: the caller lets others run, then calls [`Self::resume_script`].
     pub fn has_script(&self) -> bool {
         self.suspended.is_some()

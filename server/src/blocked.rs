@@ -15,10 +15,17 @@ pub struct Blocked {
     /// Keys that changed while somebody waits for them, in order, each once.
     ready: VecDeque<Place>,
     deadlines: BTreeSet<(i64, Slot)>,
+    /// When to try again for clients that wait for pending entries to have been idle for long enough.
+    alarms: BTreeSet<(i64, Slot)>,
+    /// The same by client; [`NO_ALARM`] while nothing is pending.
+    alarm_of: HashMap<Slot, i64>,
     /// Clients that wait for replicas.
     replicas: Vec<Slot>,
     count: usize,
 }
+
+/// The time of an alarm that is not set.
+const NO_ALARM: i64 = i64::MAX;
 
 impl Blocked {
     /// Number of blocked clients.
@@ -94,6 +101,36 @@ impl Blocked {
         if let Some(deadline) = parked.deadline_ms {
             self.deadlines.remove(&(deadline, slot));
         }
+        if let Some(at_ms) = self.alarm_of.remove(&slot) {
+            self.alarms.remove(&(at_ms, slot));
+        }
+    }
+
+    /// Has a client that is about to wait try again at a time, if it is known yet.
+    pub fn set_alarm(&mut self, slot: Slot, at_ms: Option<i64>) {
+        let at_ms = at_ms.unwrap_or(NO_ALARM);
+        if let Some(old) = self.alarm_of.insert(slot, at_ms) {
+            self.alarms.remove(&(old, slot));
+        }
+        if at_ms != NO_ALARM {
+            self.alarms.insert((at_ms, slot));
+        }
+    }
+
+    /// A client whose alarm rings, which ends it.
+    pub fn next_alarm(&mut self, now_ms: i64) -> Option<Slot> {
+        let (at_ms, slot) = self.alarms.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms)?;
+        self.alarms.remove(&(at_ms, slot));
+        self.alarm_of.insert(slot, NO_ALARM);
+        Some(slot)
+    }
+
+    /// Notes that more is pending in a stream, which is news to those who wait for it to become idle.
+    #[inline]
+    pub fn signal_pending(&mut self, db: DbIndex, key: &[u8]) {
+        if !self.alarm_of.is_empty() {
+            self.signal(db, key);
+        }
     }
 
     /// Drops what a leaving client waits for.
@@ -138,10 +175,12 @@ impl Blocked {
         Some((key, waiting))
     }
 
-    /// The first millisecond, Unix time, in which the next client's time is up. The one behind its deadline: that was
+    /// The first millisecond, Unix time, in which the next client's time is up, or its alarm rings. The one behind its deadline: that was
     /// counted from a time without its fraction, so within the deadline's own millisecond it may still be too early.
     pub fn next_deadline(&self) -> Option<i64> {
-        self.deadlines.first().map(|(deadline, _)| deadline.saturating_add(1))
+        let deadline = self.deadlines.first().map(|(deadline, _)| deadline.saturating_add(1));
+        let alarm = self.alarms.first().map(|(at_ms, _)| *at_ms);
+        [deadline, alarm].into_iter().flatten().min()
     }
 
     /// A client whose time is up.
@@ -166,5 +205,16 @@ mod tests {
         // A wait of 100 ms that began at 1000.9 ends at 1100.9: not yet in the millisecond 1100.
         assert_eq!((blocked.overdue(1100), blocked.next_deadline()), (None, Some(1101)));
         assert_eq!(blocked.overdue(1101), Some(Slot(3)));
+    }
+
+    #[test]
+    fn a_client_has_one_alarm() {
+        let mut blocked = Blocked::default();
+        blocked.set_alarm(Slot(3), Some(1100));
+        blocked.set_alarm(Slot(3), Some(1200));
+        assert_eq!((blocked.next_alarm(1150), blocked.next_deadline()), (None, Some(1200)));
+        assert_eq!((blocked.next_alarm(1200), blocked.next_deadline()), (Some(Slot(3)), None));
+        blocked.set_alarm(Slot(3), None);
+        assert_eq!(blocked.next_alarm(i64::MAX), None);
     }
 }

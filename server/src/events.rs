@@ -81,6 +81,8 @@ impl Event {
     pub const ZRANGESTORE: Self = event(SORTED_SET, "zrangestore");
     pub const ZUNIONSTORE: Self = event(SORTED_SET, "zunionstore");
     pub const ZINTERSTORE: Self = event(SORTED_SET, "zinterstore");
+    pub const GEORADIUSSTORE: Self = event(SORTED_SET, "georadiusstore");
+    pub const GEOSEARCHSTORE: Self = event(SORTED_SET, "geosearchstore");
     pub const ZDIFFSTORE: Self = event(SORTED_SET, "zdiffstore");
     pub const HSET: Self = event(HASH, "hset");
     pub const HDEL: Self = event(HASH, "hdel");

@@ -2,7 +2,6 @@
 
 use crate::actor::Actor;
 use crate::cron;
-use crate::dispatch::wake_overdue;
 use crate::lifecycle::Shutdown;
 use crate::process::supervise::tell;
 use crate::server::{Internal, Server};
@@ -183,8 +182,9 @@ impl MainLoop {
         server.time.sample();
         let started = server.time.now_ns();
         if wakes {
-            wake_overdue(server);
+            self.actor.wake_overdue();
         }
+        let server = self.actor.server();
         if ticks || expires {
             let more = if ticks { cron::tick(server) } else { cron::expire_cycle(server) };
             let now = monotonic_ns();

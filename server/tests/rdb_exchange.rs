@@ -140,6 +140,7 @@ fn write_again(kept: &Kept, path: &Path, compression: bool, checksum: bool) {
         replication: None,
         aof_base: false,
         has_expiring_fields: false,
+        has_producers: false,
     };
     writer.header(&info).unwrap();
     for &(db, keys, expires) in &kept.sizes {

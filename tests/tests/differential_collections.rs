@@ -3,7 +3,7 @@
 //!
 //! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer.
 
-use ochre_tests::{Client, Random, Reply, Settings};
+use ochre_tests::{Client, Random, Reply, Settings, wait_until};
 
 /// Commands per sequence in a normal run.
 const STEPS: usize = 10_000;
@@ -53,8 +53,50 @@ fn score(r: &mut Random) -> String {
     }
 }
 
+/// A longitude and a latitude: often close to, or the same as, others.
+fn place(r: &mut Random) -> [String; 2] {
+    const TOWNS: &[(f64, f64)] = &[
+        (13.36, 38.11),
+        (15.08, 37.5),
+        (-73.98, 40.73),
+        (179.9, -16.5),
+        (-179.9, -16.7),
+        (20.0, 79.5),
+        (0.0, 0.0),
+    ];
+    let near = |r: &mut Random, at: f64| format!("{}", at + (r.below(2000) as f64 - 1000.0) / 10_000.0);
+    let (longitude, latitude) = TOWNS[r.below(TOWNS.len())];
+    match r.below(16) {
+        0..8 => [near(r, longitude), near(r, latitude)],
+        8..11 => [longitude.to_string(), latitude.to_string()],
+        11..14 => [(r.below(360) as i64 - 180).to_string(), format!("{}.5", r.below(170) as i64 - 85)],
+        14 => [
+            r.pick(&["180", "-180"]).to_owned(),
+            r.pick(&["85.05112878", "-85.05112878", "85", "0"]).to_owned(),
+        ],
+        _ => [
+            r.pick(&["181", "x", "inf", "-180.5", "1"]).to_owned(),
+            r.pick(&["86", "", "-inf", "1e300"]).to_owned(),
+        ],
+    }
+}
+
 fn fill(word: &str, r: &mut Random) -> Vec<String> {
     let one = match word {
+        "XY" => return place(r).to_vec(),
+        "T*" => {
+            return (0..1 + r.below(6))
+                .flat_map(|_| place(r).into_iter().chain([element(r)]).collect::<Vec<_>>())
+                .collect();
+        }
+        "R" => match r.below(8) {
+            0 => r.pick(&["0", "-1", "x", "inf", "1e-9"]).to_owned(),
+            1..4 => r.below(30).to_string(),
+            4..6 => format!("{}.{}", r.below(300), r.below(100)),
+            _ => r.below(20_000).to_string(),
+        },
+        "U" => r.pick(&["km", "km", "KM", "m", "ft", "mi", "mi", "x"]).to_owned(),
+        "C" => (1 + r.below(12)).to_string(),
         "K" => r.pick(KEYS).to_owned(),
         "M" => element(r),
         "M*" => return (0..1 + r.below(12)).map(|_| element(r)).collect(),
@@ -73,8 +115,8 @@ fn fill(word: &str, r: &mut Random) -> Vec<String> {
     vec![one]
 }
 
-fn command(family: &Family, r: &mut Random) -> Vec<String> {
-    let template = family.templates[r.below(family.templates.len())];
+fn command(templates: &[&[&str]], r: &mut Random) -> Vec<String> {
+    let template = templates[r.below(templates.len())];
     template.iter().flat_map(|word| fill(word, r)).collect()
 }
 
@@ -127,7 +169,7 @@ fn run(family: &Family, resp3: bool) {
         }
         let mut history: Vec<Vec<String>> = Vec::new();
         for step in 0..steps {
-            let words = command(family, &mut r);
+            let words = command(family.templates, &mut r);
             history.push(words.clone());
             let order = (family.order)(&words);
             let (a, b) = (our.call(&words), their.call(&words));
@@ -140,6 +182,36 @@ fn run(family: &Family, resp3: bool) {
         assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}");
         assert_eq!(our.run("DEBUG RELOAD").0, b"+OK\r\n");
         assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}, after a reload");
+    }
+}
+
+/// Runs a family's commands, and those of `newer`, with a redis-server as replica, from before its synchronization on,
+/// and compares what both hold. Each change has to arrive as commands that it knows.
+fn replicate(family: &Family, newer: &'static [&'static [&'static str]]) {
+    let seed = Random::seed();
+    println!("seed {seed}, {STEPS} steps");
+    let mut r = Random::new(seed);
+    for settings in family.settings {
+        let settings = settings.iter().fold(Settings::new(), |all, (name, value)| all.set(name, value));
+        let (ours, theirs) =
+            (settings.clone().set("repl-diskless-sync-delay", "0").start(), settings.clone().redis().start());
+        let (mut our, mut their) = (ours.client(), theirs.client());
+        our.run("SET string text");
+        for step in 0..STEPS / 2 {
+            if step == STEPS / 10 {
+                let port = our.socket().peer_addr().expect("connected").port();
+                their.run(&format!("REPLICAOF 127.0.0.1 {port}"));
+                wait_until("the replica follows", || theirs.info("master_link_status") == "up");
+            }
+            let templates = if r.below(8) == 0 && !newer.is_empty() { newer } else { family.templates };
+            let words = command(templates, &mut r);
+            our.call(&words);
+            if step > STEPS / 10 && step % 500 == 0 {
+                our.run("SET marker x");
+                assert_eq!(our.run("WAIT 1 10000"), ":1\r\n");
+                assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}, step {step}");
+            }
+        }
     }
 }
 
@@ -225,6 +297,11 @@ fn sets_in_resp3() {
     run(&SETS, true);
 }
 
+#[test]
+fn sets_on_a_replica() {
+    replicate(&SETS, &[]);
+}
+
 // Encodings are not compared: since 7.2 a request with more fields than a listpack may hold makes a dictionary at once,
 // even if some of them are the same.
 const HASHES: Family = Family {
@@ -306,6 +383,11 @@ fn hashes_in_resp2() {
 #[test]
 fn hashes_in_resp3() {
     run(&HASHES, true);
+}
+
+#[test]
+fn hashes_on_a_replica() {
+    replicate(&HASHES, &[]);
 }
 
 const SORTED_SETS: Family = Family {
@@ -442,4 +524,143 @@ fn sorted_sets_in_resp2() {
 #[test]
 fn sorted_sets_in_resp3() {
     run(&SORTED_SETS, true);
+}
+
+#[test]
+fn sorted_sets_on_a_replica() {
+    replicate(
+        &SORTED_SETS,
+        &[
+            &["ZUNIONSTORE", "K", "2", "K", "K", "AGGREGATE", "COUNT"],
+            &["ZINTERSTORE", "K", "2", "K", "K", "WEIGHTS", "2", "3", "AGGREGATE", "COUNT"],
+            &["ZPOPMIN", "K", "C"],
+        ],
+    );
+}
+
+const GEO: Family = Family {
+    templates: &[
+        &["GEOADD", "K", "T*"],
+        &["GEOADD", "K", "T*"],
+        &["GEOADD", "K", "T*"],
+        &["GEOADD", "K", "T*"],
+        &["GEOADD", "K", "XY", "M"],
+        &["GEOADD", "K", "XY", "M"],
+        &["GEOADD", "K", "NX", "T*"],
+        &["GEOADD", "K", "xx", "CH", "T*"],
+        &["GEOADD", "K", "CH", "T*"],
+        &["GEOADD", "K", "NX", "XX", "T*"],
+        &["GEOADD", "K", "NX", "CH", "CH"],
+        &["GEOADD", "K", "XY", "M", "M"],
+        // Members that nobody gave a place have one.
+        &["ZADD", "K", "S", "M"],
+        &["ZADD", "K", "P*"],
+        &["ZREM", "K", "M*"],
+        &["ZRANGE", "K", "0", "-1", "WITHSCORES"],
+        &["GEODIST", "K", "M", "M"],
+        &["GEODIST", "K", "M", "M", "U"],
+        &["GEODIST", "K", "M", "M", "km", "x"],
+        &["GEOHASH", "K", "M*"],
+        &["GEOHASH", "K"],
+        &["GEOPOS", "K", "M*"],
+        &["GEOPOS", "K"],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "BYRADIUS", "R", "U"],
+        &[
+            "GEOSEARCH",
+            "K",
+            "FROMLONLAT",
+            "XY",
+            "BYRADIUS",
+            "R",
+            "U",
+            "ASC",
+            "WITHDIST",
+            "WITHCOORD",
+            "WITHHASH",
+        ],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "BYBOX", "R", "R", "U", "WITHHASH"],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "BYBOX", "R", "R", "U", "DESC", "WITHDIST"],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "BYRADIUS", "R", "km", "COUNT", "C"],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "BYRADIUS", "15000", "km", "COUNT", "C", "DESC", "WITHDIST"],
+        &["GEOSEARCH", "K", "BYRADIUS", "20000", "km", "FROMLONLAT", "XY", "COUNT", "C", "WITHDIST"],
+        &["GEOSEARCH", "K", "BYRADIUS", "20000", "km", "FROMLONLAT", "XY", "COUNT", "C", "ANY"],
+        &[
+            "GEOSEARCH",
+            "K",
+            "BYRADIUS",
+            "200",
+            "km",
+            "FROMLONLAT",
+            "XY",
+            "COUNT",
+            "C",
+            "ANY",
+            "ASC",
+            "WITHDIST",
+        ],
+        &["GEOSEARCH", "K", "BYBOX", "40000", "30000", "km", "FROMLONLAT", "XY"],
+        &["GEOSEARCH", "K", "FROMMEMBER", "M", "BYRADIUS", "R", "U", "ASC"],
+        &["GEOSEARCH", "K", "FROMMEMBER", "M", "BYBOX", "R", "R", "U", "WITHCOORD"],
+        &["GEOSEARCH", "K", "FROMMEMBER", "M", "BYBOX", "R", "R", "U", "FROMLONLAT", "XY"],
+        &["GEOSEARCH", "K", "FROMMEMBER", "M", "FROMMEMBER", "M", "BYRADIUS", "R", "U", "BYRADIUS", "R", "U"],
+        &["GEOSEARCH", "K", "BYRADIUS", "R", "U", "BYBOX", "R", "R", "U", "FROMLONLAT", "XY"],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "ASC", "ASC", "DESC"],
+        &["geosearch", "K", "BYRADIUS", "R", "U", "ASC", "ASC"],
+        &["GEOSEARCH", "K", "BYRADIUS", "R", "U", "FROMLONLAT", "XY", "ANY"],
+        &["GEOSEARCH", "K", "BYRADIUS", "R", "U", "FROMLONLAT", "XY", "COUNT", "N"],
+        &["GEOSEARCH", "K", "BYRADIUS", "R", "U", "FROMLONLAT", "XY", "COUNT"],
+        &["GEOSEARCH", "K", "BYRADIUS", "R", "U", "FROMLONLAT", "XY", "STOREDIST"],
+        &["GEOSEARCH", "K", "FROMLONLAT", "XY", "BYBOX", "R", "R"],
+        &["GEOSEARCHSTORE", "K", "K", "FROMLONLAT", "XY", "BYRADIUS", "R", "U"],
+        &["GEOSEARCHSTORE", "K", "K", "FROMLONLAT", "XY", "BYBOX", "R", "R", "U", "COUNT", "C"],
+        &["GEOSEARCHSTORE", "K", "K", "FROMMEMBER", "M", "BYRADIUS", "20000", "km", "COUNT", "C", "ANY"],
+        &["GEOSEARCHSTORE", "dist", "K", "FROMMEMBER", "M", "BYRADIUS", "R", "U", "STOREDIST"],
+        &["GEOSEARCHSTORE", "K", "K", "FROMMEMBER", "M", "BYRADIUS", "R", "U", "WITHDIST"],
+        &["GEOSEARCHSTORE", "K", "K", "FROMMEMBER", "M", "BYRADIUS", "R", "U", "STORE", "a"],
+        &["ZCARD", "dist"],
+        &["GEORADIUS", "K", "XY", "R", "U"],
+        &["GEORADIUS", "K", "XY", "20000", "km", "WITHDIST", "WITHHASH", "COUNT", "C"],
+        &["GEORADIUS", "K", "XY", "R", "U", "DESC", "WITHCOORD"],
+        &["GEORADIUS", "K", "XY", "R", "U", "STORE", "K"],
+        &["GEORADIUS", "K", "XY", "R", "U", "STOREDIST", "dist"],
+        &["GEORADIUS", "K", "XY", "R", "U", "STORE"],
+        &["GEORADIUS", "K", "XY", "R", "U", "STORE", "K", "WITHDIST"],
+        &["GEORADIUS_RO", "K", "XY", "R", "U", "COUNT", "C", "ANY"],
+        &["GEORADIUS_RO", "K", "XY", "R", "U", "STORE", "K"],
+        &["GEORADIUSBYMEMBER", "K", "M", "R", "U", "ASC", "WITHDIST"],
+        &["GEORADIUSBYMEMBER", "K", "M", "R", "U", "STORE", "K", "STOREDIST", "dist"],
+        &["GEORADIUSBYMEMBER", "missing", "M", "x", "x", "STORE", "K"],
+        &["GEORADIUSBYMEMBER_RO", "K", "M", "R", "U"],
+        &["GEORADIUSBYMEMBER_RO", "missing", "M", "R", "U", "FROMLONLAT"],
+        &["COMMAND", "GETKEYSANDFLAGS", "GEORADIUS", "K", "XY", "R", "U", "STORE", "K"],
+        &["COMMAND", "GETKEYS", "GEORADIUSBYMEMBER", "K", "M", "R", "U", "storedist", "K", "ASC"],
+        &["COMMAND", "GETKEYS", "GEORADIUSBYMEMBER", "K", "M", "R", "U", "ASC", "STORE"],
+        &["DEL", "K"],
+        &["OBJECT", "ENCODING", "K"],
+        &["SET", "string", "text"],
+    ],
+    order: |_| Order::Kept,
+    settings: &[&[], &[("zset-max-listpack-entries", "0")]],
+};
+
+#[test]
+fn geo_in_resp2() {
+    run(&GEO, false);
+}
+
+#[test]
+fn geo_in_resp3() {
+    run(&GEO, true);
+}
+
+#[test]
+fn geo_on_a_replica() {
+    replicate(
+        &GEO,
+        &[
+            &["GEOSEARCHSTORE", "K", "K", "BYPOLYGON", "3", "XY", "XY", "XY"],
+            &["GEOSEARCHSTORE", "K", "K", "BYPOLYGON", "4", "XY", "XY", "XY", "XY", "COUNT", "C"],
+            &["GEOSEARCHSTORE", "dist", "K", "BYPOLYGON", "5", "XY", "XY", "XY", "XY", "XY", "STOREDIST"],
+        ],
+    );
 }

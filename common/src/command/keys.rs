@@ -110,6 +110,11 @@ impl KeySpec {
         Self { search: Search::Index(index), find: Find::Range(last, step, 0), access }
     }
 
+    /// The key behind a keyword, which is searched from an index on.
+    pub const fn behind(word: &'static str, from: usize, access: Access) -> Self {
+        Self { search: Search::Keyword(word, from), find: Find::Range(0, 1, 0), access }
+    }
+
     /// A count at `index`, behind it pairs of a key and a value.
     pub const fn counted_pairs(index: usize, access: Access) -> Self {
         Self { search: Search::Index(index), find: Find::Count(0, 1, 2), access }
@@ -143,7 +148,9 @@ impl KeySpec {
         let first = match self.search {
             Search::Index(index) => index as i64,
             Search::Keyword(word, from) => {
-                let found = (from..args.count()).find(|&i| args.get(i).eq_ignore_ascii_case(word.as_bytes()));
+                // The last word has nothing behind it and is taken for something else.
+                let words = from..args.count().saturating_sub(1);
+                let found = words.into_iter().find(|&i| args.get(i).eq_ignore_ascii_case(word.as_bytes()));
                 match found {
                     Some(at) => at as i64 + 1,
                     None => return true, // the optional part is absent
@@ -239,6 +246,9 @@ mod tests {
             access: Access::Read,
         };
         check(streams, "XREAD COUNT 1 STREAMS a b 0 0", Some(&[4, 5]));
+        let target = KeySpec::behind("STORE", 6, Access::Overwrite);
+        check(target, "GEORADIUS k 1 1 1 km ASC store t", Some(&[8]));
+        check(target, "GEORADIUS k 1 1 1 km STORE", Some(&[]));
     }
 
     #[test]

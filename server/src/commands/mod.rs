@@ -4,6 +4,7 @@ pub mod bitmap;
 pub mod cluster;
 pub mod connection;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;
@@ -58,6 +59,7 @@ const fn entry(
 ) -> Command<Ochre> {
     let acl: &[Acl] = match doc.group.as_bytes() {
         b"bitmap" => &[Acl::Bitmap],
+        b"geo" => &[Acl::Geo],
         b"hash" => &[Acl::Hash],
         b"hyperloglog" => &[Acl::HyperLogLog],
         b"list" => &[Acl::List],

@@ -11,7 +11,7 @@ use crate::context::Cx;
 use crate::events::Event;
 use crate::server::{Key, Ochre};
 use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
-use common::number::parse_f64;
+use common::number::{format_17g, parse_f64};
 use common::resp::Reply;
 use store::{Element, Placed, SortedSet};
 
@@ -93,9 +93,9 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("bzpopmax", Arity::AtLeast(3), WRITE_FAST.and(Flags::BLOCKING), POP_ANY,
         doc("sorted-set", "5.0.0", LOG, "key [key ...] timeout", "Takes the member with the highest score of the first set that has one, waiting for it."), |cx, args| pop::bzpop(cx, args, Tip::Max)),
     entry("zmpop", Arity::AtLeast(4), Flags::WRITE.and(Flags::MOVABLE_KEYS), &[KeySpec::counted(1, Access::RwDelete)],
-        doc("sorted-set", "7.0.0", "O(K)+O(M*log(N)), K keys, M members taken", "numkeys key [key ...] MIN|MAX [COUNT count]", "Takes members from the first set that has some."), pop::zmpop),
+        doc("sorted-set", "7.0.0", "O(K)+O(M*log(N)), K keys, M members taken", "numkeys key [key ...] <MIN|MAX> [COUNT count]", "Takes members from the first set that has some."), pop::zmpop),
     entry("bzmpop", Arity::AtLeast(5), Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS), &[KeySpec::counted(2, Access::RwDelete)],
-        doc("sorted-set", "7.0.0", "O(K)+O(M*log(N)), K keys, M members taken", "timeout numkeys key [key ...] MIN|MAX [COUNT count]", "Takes members from the first set that has some, waiting for it."), pop::bzmpop),
+        doc("sorted-set", "7.0.0", "O(K)+O(M*log(N)), K keys, M members taken", "timeout numkeys key [key ...] <MIN|MAX> [COUNT count]", "Takes members from the first set that has some, waiting for it."), pop::bzmpop),
     Command { tips: NONDETERMINISTIC, ..entry("zrandmember", Arity::AtLeast(2), READ, ONE,
         doc("sorted-set", "6.2.0", "O(log(N)) per member", "key [count [WITHSCORES]]", "Shows members at random."), pop::zrandmember) },
     entry("zunion", Arity::AtLeast(3), READ_MANY, COUNTED,
@@ -118,17 +118,17 @@ pub const COMMANDS: &[Command<Ochre>] = &[
 
 /// Conditions and manner of ZADD.
 #[derive(Clone, Copy, Default)]
-struct Terms {
+pub(super) struct Terms {
     /// Only members that are new.
-    nx: bool,
+    pub(super) nx: bool,
     /// Only members that are there.
-    xx: bool,
+    pub(super) xx: bool,
     /// Only to a higher score.
     gt: bool,
     /// Only to a lower score.
     lt: bool,
     /// Changed members count as well as new ones.
-    ch: bool,
+    pub(super) ch: bool,
     /// The score is one to be added.
     incr: bool,
 }
@@ -191,12 +191,22 @@ fn zincrby(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     add(cx, key, args, Terms { incr: true, ..Terms::default() })
 }
 
-/// Adds pairs of a score and a member.
+/// Adds the pairs of a score and a member that follow.
 fn add(cx: &mut Cx<'_>, key: Key<'_>, args: &mut Args<'_>, terms: Terms) -> CommandResult {
     let mut pairs = Vec::with_capacity(args.left() / 2);
     while args.left() > 0 {
         pairs.push((args.float()?, args.next()));
     }
+    add_pairs(cx, key, &pairs, terms)
+}
+
+/// Adds pairs of a score and a member, and replies.
+pub(super) fn add_pairs(
+    cx: &mut Cx<'_>,
+    key: Key<'_>,
+    pairs: &[(f64, &[u8])],
+    terms: Terms,
+) -> CommandResult {
     let limits = cx.server.limits().sorted_set;
     let set = match terms.xx {
         true => cx.server.edit::<SortedSet>(cx.db, key)?,
@@ -204,7 +214,7 @@ fn add(cx: &mut Cx<'_>, key: Key<'_>, args: &mut Args<'_>, terms: Terms) -> Comm
     };
     let (mut added, mut updated, mut processed, mut score) = (0, 0, 0, 0.0);
     if let Some(set) = set {
-        for (given, member) in pairs {
+        for &(given, member) in pairs {
             let old = set.score(member);
             // Only INCR can fail, with its one pair: nothing has changed then.
             let wanted = terms.apply(old, given)?;
@@ -350,6 +360,23 @@ fn write_members_head(reply: &mut Reply, members: usize, with_scores: bool) {
         reply.pairs(members);
     } else {
         reply.array(members);
+    }
+}
+
+/// Members in one ZADD that replicas get.
+const MEMBERS_PER_COMMAND: usize = 1000;
+
+/// Lets replicas have what a command is about to store under `target`, as commands that Redis 7.0 knows.
+pub(super) fn propagate_result(cx: &mut Cx<'_>, target: Key<'_>, result: &SortedSet) {
+    if !cx.is_propagating() || result.is_empty() && cx.server.find(cx.db, target).is_none() {
+        return;
+    }
+    cx.propagate_as(&[b"DEL", target.bytes]);
+    let members: Vec<_> =
+        result.iter(0, false).map(|(member, score)| (format_17g(score), member.to_vec())).collect();
+    for members in members.chunks(MEMBERS_PER_COMMAND) {
+        let pairs = members.iter().flat_map(|(score, member)| [score.as_bytes(), member]);
+        cx.propagate_as(&[&b"ZADD"[..], target.bytes].into_iter().chain(pairs).collect::<Vec<_>>());
     }
 }
 

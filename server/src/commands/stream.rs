@@ -1,14 +1,17 @@
-//! The stream group: the entries, IDs as words, and what only reads a stream. `add.rs` has XADD and trimming, `delete.rs`
+//! The stream group: the entries, IDs as words, and what only reads a stream. `add.rs` has XADD and trimming, `producer.rs` what notices entries that are sent twice, `delete.rs`
 //! deletions, `read.rs` XREAD and XREADGROUP, `group.rs` groups and acknowledgements, `claim.rs` XCLAIM and its relatives,
 //! `info.rs` XINFO.
 //!
 //! Replicas get what was decided, in words of Redis 7.0: a delivery to a consumer is an XCLAIM, a deletion an XDEL.
 
 mod add;
+mod budget;
 mod claim;
 mod delete;
 mod group;
+mod idle;
 mod info;
+mod producer;
 mod read;
 
 use super::{NONDETERMINISTIC, doc, entry};
@@ -41,9 +44,11 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("xackdel", Arity::AtLeast(6), WRITE_FAST, &[KeySpec::one(1, Access::DeleteUpdate)],
         doc("stream", "8.2.0", "O(1) per ID", "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]", "Acknowledges entries and deletes them."), delete::xackdel),
     Command { tips: NONDETERMINISTIC, ..entry("xadd", Arity::AtLeast(5), WRITE_FAST.and(Flags::DENYOOM), UPDATE,
-        doc("stream", "5.0.0", "O(1), O(N) when it trims N entries", "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]", "Adds an entry, making the stream if it is missing."), add::xadd) },
+        doc("stream", "5.0.0", "O(1), O(N) when it trims N entries", "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO pid | IDMP pid iid] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]", "Adds an entry, making the stream if it is missing."), add::xadd) },
     Command { tips: NONDETERMINISTIC, ..entry("xautoclaim", Arity::AtLeast(6), WRITE_FAST, DELETE,
         doc("stream", "6.2.0", "O(1) for a small count", "key group consumer min-idle-time start [COUNT count] [JUSTID]", "Hands entries that are pending for long to another consumer."), claim::xautoclaim) },
+    entry("xcfgset", Arity::AtLeast(2), WRITE_FAST, UPDATE,
+        doc("stream", "8.6.0", "O(1)", "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]", "Sets what a stream remembers of its producers."), producer::xcfgset),
     Command { tips: NONDETERMINISTIC, ..entry("xclaim", Arity::AtLeast(6), WRITE_FAST, UPDATE,
         doc("stream", "5.0.0", "O(log N), N pending entries", "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]", "Hands pending entries to another consumer."), claim::xclaim) },
     entry("xdel", Arity::AtLeast(3), WRITE_FAST, DELETE,
@@ -52,6 +57,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("stream", "8.2.0", "O(1) per ID", "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]", "Deletes entries with regard to groups in which they are pending."), delete::xdelex),
     Command { acl: &[], subcommands: group::SUBCOMMANDS, ..entry("xgroup", Arity::AtLeast(2), Flags::NONE, &[],
         doc("stream", "5.0.0", "Depends on the subcommand.", "", "Makes and changes groups."), group::help) },
+    entry("xidmprecord", Arity::Exactly(5), WRITE_FAST.and(Flags::DENYOOM), UPDATE,
+        doc("stream", "8.6.2", "O(1)", "key pid iid stream-id", "Remembers under which name a producer sent an entry."), producer::xidmprecord),
     Command { acl: &[], subcommands: info::SUBCOMMANDS, ..entry("xinfo", Arity::AtLeast(2), Flags::NONE, &[],
         doc("stream", "5.0.0", "Depends on the subcommand.", "", "Looks into a stream."), info::help) },
     entry("xlen", Arity::Exactly(2), READ_FAST, &[KeySpec::one(1, Access::Meta)],
@@ -63,9 +70,9 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("xrange", Arity::AtLeast(4), Flags::READONLY, READ,
         doc("stream", "5.0.0", "O(N), N entries shown", "key start end [COUNT count]", "Reads the entries within a range of IDs."), |cx, args| xrange(cx, args, false)),
     entry("xread", Arity::AtLeast(4), Flags::READONLY.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS), &[streams_from(1)],
-        doc("stream", "5.0.0", "O(N), N entries shown", "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]", "Reads the entries behind given IDs, waiting for some if asked to."), |cx, args| read::xread(cx, args, false)),
+        doc("stream", "5.0.0", "O(N), N entries shown", "[COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]", "Reads the entries behind given IDs, waiting for some if asked to."), |cx, args| read::xread(cx, args, false)),
     entry("xreadgroup", Arity::AtLeast(7), Flags::WRITE.and(Flags::BLOCKING).and(Flags::MOVABLE_KEYS), &[streams_from(4)],
-        doc("stream", "5.0.0", "O(N), N entries shown", "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]", "Reads entries as a group's consumer."), |cx, args| read::xread(cx, args, true)),
+        doc("stream", "5.0.0", "O(N), N entries shown", "GROUP group consumer [COUNT count] [MAXCOUNT maxcount] [MAXSIZE maxsize] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]", "Reads entries as a group's consumer."), |cx, args| read::xread(cx, args, true)),
     entry("xrevrange", Arity::AtLeast(4), Flags::READONLY, READ,
         doc("stream", "5.0.0", "O(N), N entries shown", "key end start [COUNT count]", "Reads the entries within a range of IDs, the last one first."), |cx, args| xrange(cx, args, true)),
     entry("xsetid", Arity::AtLeast(3), WRITE_FAST.and(Flags::DENYOOM), UPDATE,

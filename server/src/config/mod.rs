@@ -427,6 +427,10 @@ pub struct Config {
     pub stream_node_max_bytes: u64,
     /// Entries; 0 means no limit.
     pub stream_node_max_entries: u64,
+    /// Seconds.
+    pub stream_idmp_duration: u32,
+    /// Entries of one producer.
+    pub stream_idmp_maxsize: u32,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
     /// Microseconds; -1 means none.
@@ -602,6 +606,8 @@ impl Config {
             hll_sparse_max_bytes: 0,
             stream_node_max_bytes: 0,
             stream_node_max_entries: 0,
+            stream_idmp_duration: 0,
+            stream_idmp_maxsize: 0,
             active_rehashing: false,
             active_expire_effort: 0,
             slowlog_log_slower_than: 0,

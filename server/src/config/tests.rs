@@ -17,6 +17,8 @@ const OURS: &[&str] = &[
     "unixsocketgroup",
     "max-new-connections-per-cycle",
     "max-new-tls-connections-per-cycle",
+    "stream-idmp-duration",
+    "stream-idmp-maxsize",
 ];
 
 fn shown(config: &Config, name: &str) -> Option<String> {

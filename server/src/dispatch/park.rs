@@ -105,11 +105,18 @@ pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
     true
 }
 
-/// Ends the waits whose time is up.
-pub fn wake_overdue(server: &mut Server) {
+/// Ends the waits whose time is up, and has those try again whose alarm rings.
+pub fn wake_overdue(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
     let now_ms = server.time.now_ms();
     while let Some(slot) = server.blocked.overdue(now_ms) {
         time_out(server, slot);
+    }
+    while let Some(slot) = server.blocked.next_alarm(now_ms) {
+        let parked = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref());
+        let Some(Parked { wait: Wait::Keys { keys, .. }, .. }) = parked else { continue };
+        if let Some((db, _)) = keys.first() {
+            retry(server, host, slot, *db);
+        }
     }
 }
 

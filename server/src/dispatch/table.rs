@@ -21,6 +21,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::list::COMMANDS,
         commands::set::COMMANDS,
         commands::sorted_set::COMMANDS,
+        commands::geo::COMMANDS,
         commands::hash::COMMANDS,
         commands::stream::COMMANDS,
         commands::transactions::COMMANDS,

@@ -17,6 +17,8 @@ pub struct Header {
     pub sizes: Vec<(u64, u64)>,
     /// Keys in which something expires.
     pub volatile: u64,
+    /// Streams know their producers.
+    pub with_producers: bool,
     /// `rdbcompression`.
     pub compression: bool,
     /// `rdbchecksum`.
@@ -36,6 +38,7 @@ impl Header {
             replication: None,
             sizes: (0..keyspace.count()).map(size).collect(),
             volatile: (0..keyspace.count()).map(|db| keyspace.db(DbIndex(db)).volatile() as u64).sum(),
+            with_producers: (0..keyspace.count()).any(|db| keyspace.db(DbIndex(db)).with_producers() > 0),
             compression,
             checksum,
         }
@@ -75,6 +78,7 @@ impl<W: Write> Encoder<W> {
             }),
             aof_base: false,
             has_expiring_fields: header.volatile > 0,
+            has_producers: header.with_producers,
         })?;
         let sizes = header.sizes.iter().map(|sizes| Some(*sizes)).collect();
         Ok(Self { writer, selected: None, sizes })

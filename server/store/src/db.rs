@@ -44,6 +44,8 @@ pub struct Db {
     expires: usize,
     /// Entries with an expiry on something inside them.
     volatile: usize,
+    /// Streams that know their producers.
+    with_producers: usize,
     /// The stamp that new entries get.
     stamp: u8,
     /// The access bits that new entries get.
@@ -63,6 +65,7 @@ impl Db {
             table: Table::new(seed),
             expires: 0,
             volatile: 0,
+            with_producers: 0,
             stamp: 0,
             access: 0,
             renews: true,
@@ -92,6 +95,11 @@ impl Db {
     /// Number of keys in which something expires: hashes with such fields.
     pub fn volatile(&self) -> usize {
         self.volatile
+    }
+
+    /// Number of streams that know their producers.
+    pub fn with_producers(&self) -> usize {
+        self.with_producers
     }
 
     /// The access bits that new entries get from now on (the lower 24), and whether overwritten ones get them too.
@@ -281,7 +289,7 @@ impl Db {
         };
         self.before_change(at, true);
         let entry = self.table.item(at);
-        let (kind, old_expire, old_due) = (entry.value().kind(), entry.expire(), inner_due(&entry));
+        let (kind, old_expire, old) = (entry.value().kind(), entry.expire(), Inside::of(&entry));
         let expire = match expire {
             Expire::Keep => old_expire,
             Expire::None => None,
@@ -296,7 +304,7 @@ impl Db {
             big
         });
         self.expiry_changed(at, old_expire, expire);
-        self.inner_due_changed(at, old_due);
+        self.inside_changed(at, old);
         SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
     }
 
@@ -316,7 +324,7 @@ impl Db {
         entry.set_access(self.access);
         let at = self.table.insert(hash, entry);
         self.expiry_changed(at, None, expire);
-        self.inner_due_changed(at, None);
+        self.inside_changed(at, Inside::default());
         at
     }
 
@@ -331,7 +339,9 @@ impl Db {
         self.before_change(at, true);
         let entry = self.table.take(at);
         self.expires -= usize::from(entry.expire().is_some());
-        self.volatile -= usize::from(inner_due(&entry).is_some());
+        let inside = Inside::of(&entry);
+        self.volatile -= usize::from(inside.due.is_some());
+        self.with_producers -= usize::from(inside.has_producers);
         Removed { entry }
     }
 
@@ -348,7 +358,7 @@ impl Db {
         let seed = self.table.seed();
         let table = std::mem::replace(&mut self.table, Table::new(seed));
         self.expires = 0;
-        self.volatile = 0;
+        (self.volatile, self.with_producers) = (0, 0);
         self.due_from = 0;
         self.restamp = Walk::Done;
         let table = match &mut self.snapshot {
@@ -376,14 +386,16 @@ impl Db {
         }
     }
 
-    /// Takes note of what expires inside an entry, after a change.
+    /// Takes note of what is inside an entry, after a change.
     #[inline]
-    fn inner_due_changed(&mut self, at: At, old: Option<i64>) {
-        let new = inner_due(&self.table.item(at));
-        self.volatile += usize::from(new.is_some());
-        self.volatile -= usize::from(old.is_some());
-        if let Some(ms) = new
-            && old != new
+    fn inside_changed(&mut self, at: At, old: Inside) {
+        let new = Inside::of(&self.table.item(at));
+        self.volatile += usize::from(new.due.is_some());
+        self.volatile -= usize::from(old.due.is_some());
+        self.with_producers += usize::from(new.has_producers);
+        self.with_producers -= usize::from(old.has_producers);
+        if let Some(ms) = new.due
+            && old.due != new.due
         {
             self.table.note_due(at, tick(ms));
         }
@@ -479,6 +491,24 @@ impl Db {
     }
 }
 
+/// What a database counts of the inside of its entries.
+#[derive(Clone, Copy, Default)]
+struct Inside {
+    /// When something falls due at the earliest, unix ms.
+    due: Option<i64>,
+    has_producers: bool,
+}
+
+impl Inside {
+    #[inline]
+    fn of(entry: &EntryBox) -> Self {
+        match entry.value() {
+            Value::Object(object) => Self { due: object.next_due(), has_producers: object.has_producers() },
+            _ => Self::default(),
+        }
+    }
+}
+
 /// When something inside an entry falls due at the earliest, unix ms.
 #[inline]
 fn inner_due(entry: &EntryBox) -> Option<i64> {
@@ -551,9 +581,9 @@ impl<'a> EntryMut<'a> {
 
     /// Replaces the value; the expiry stays. Returns the old value when it was big, to be dropped anywhere.
     pub fn set_value(&mut self, value: NewValue<'_>) -> Option<Garbage> {
-        let (expire, old) = (self.expire(), inner_due(&self.db.table.item(self.at)));
+        let (expire, old) = (self.expire(), Inside::of(&self.db.table.item(self.at)));
         let big = self.db.table.update(self.at, |entry| entry.replace(value, expire));
-        self.db.inner_due_changed(self.at, old);
+        self.db.inside_changed(self.at, old);
         big.map(Garbage::from)
     }
 
@@ -572,12 +602,12 @@ impl<'a> EntryMut<'a> {
         T::of_mut(self.db.table.object_mut(self.at)?)
     }
 
-    /// Changes the object, if the value is of type `T`, and takes note of what expires inside it then. Wherever `change` may
+    /// Changes the object, if the value is of type `T`, and takes note of what is counted inside it then. Wherever `change` may
     /// alter that, this is the way.
     pub fn change<T: Typed, R>(&mut self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let old = inner_due(&self.db.table.item(self.at));
+        let old = Inside::of(&self.db.table.item(self.at));
         let result = self.typed_mut().map(change);
-        self.db.inner_due_changed(self.at, old);
+        self.db.inside_changed(self.at, old);
         result
     }
 

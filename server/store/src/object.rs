@@ -188,6 +188,12 @@ impl Object {
         }
     }
 
+    /// Whether files in the form of Redis 7.0 have no place for it: a stream that knows its producers.
+    #[inline]
+    pub fn has_producers(&self) -> bool {
+        matches!(self, Object::Stream(stream) if stream.producers().is_some())
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         match self {

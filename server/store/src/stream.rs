@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  Stream ─▶ ┬ shelf of nodes (shelf.rs) ─▶ Arc<Node>: some entries in a listpack of Redis's layout (node.rs)
+//!            ├ producers and what they sent last (producers.rs)
 //!            └ groups by name ─▶ Arc<Group> (group.rs) ─▶ pending entries by ID, in shared blocks (pending.rs)
 //! ```
 //!
@@ -12,6 +13,7 @@ mod group;
 mod id;
 mod node;
 mod pending;
+mod producers;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use id::StreamId;
 use node::{Node, Walk};
 pub use node::{Pairs, StreamEntry, StreamLimits};
 pub use pending::IdMap;
+pub use producers::{ProducerLimits, Producers};
 use shelf::{Keyed, Place, Shelf};
 
 use crate::listpack::Listpack;
@@ -64,6 +67,7 @@ struct Inner {
     nodes: Shelf<Shelved>,
     facts: StreamFacts,
     groups: BTreeMap<Box<[u8]>, Arc<Group>>,
+    producers: Option<Arc<Producers>>,
 }
 
 /// A stream. An empty one may be kept: it knows the IDs that were given out.
@@ -144,7 +148,8 @@ impl Stream {
         let nodes: usize = self.0.nodes.iter().map(|shelved| shelved.node.memory_usage()).sum();
         let groups: usize =
             self.0.groups.iter().map(|(name, group)| name.len() + 32 + group.memory_usage()).sum();
-        size_of::<Inner>() + self.0.nodes.memory_usage() + nodes + groups
+        let producers = self.0.producers.as_ref().map_or(0, |producers| producers.memory_usage());
+        size_of::<Inner>() + self.0.nodes.memory_usage() + nodes + groups + producers
     }
 
     // --- coming and going ------------------------------------------------------------------------------------------
@@ -335,6 +340,19 @@ impl Stream {
         facts.last_id = last_id;
         facts.entries_added = entries_added.unwrap_or(facts.entries_added);
         facts.max_deleted_id = max_deleted_id.unwrap_or(facts.max_deleted_id);
+    }
+
+    // --- producers -------------------------------------------------------------------------------------------------
+
+    /// The producers, where entries are looked for that were sent twice.
+    pub fn producers(&self) -> Option<&Producers> {
+        self.0.producers.as_deref()
+    }
+
+    /// The same for a change; begun with `limits` if there were none. A database counts the streams that have some, so
+    /// this belongs into `EntryMut::change`.
+    pub fn producers_mut(&mut self, limits: ProducerLimits) -> &mut Producers {
+        Arc::make_mut(self.0.producers.get_or_insert_with(|| Arc::new(Producers::new(limits))))
     }
 
     // --- groups ------------------------------------------------------------------------------------------------------

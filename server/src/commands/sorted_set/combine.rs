@@ -2,7 +2,7 @@
 //! score 1. Sums are taken from the smallest set to the largest, as Redis takes them, since they may round differently
 //! in another order.
 
-use super::{score, write_member, write_members_head};
+use super::{propagate_result, score, write_member, write_members_head};
 use crate::commands::{integer, store_result};
 use crate::context::Cx;
 use crate::events::Event;
@@ -297,6 +297,9 @@ fn store(
     let limits = cx.server.limits().sorted_set;
     let mut result = combine(&request.inputs(cx.server, cx.db), operation, request.aggregate);
     result.settle(&limits);
+    if request.aggregate == Aggregate::Count {
+        propagate_result(cx, target, &result); // Redis 7.0 does not know it
+    }
     store_result(cx, target, result, event);
     Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! XADD, XTRIM and XSETID.
 
 use super::delete::References;
+use super::producer::{self, Origin};
 use super::{id_or_pattern, strict_id, write_id};
 use crate::context::Cx;
 use crate::events::Event;
@@ -33,6 +34,8 @@ struct Options {
     create: bool,
     references: References,
     trimming: Option<Trimming>,
+    /// Who sends the entry, to notice when it comes twice.
+    origin: Option<Origin>,
     /// The ID given and whether its second part is; `None` for `*` and in XTRIM.
     id: Option<(StreamId, bool)>,
     /// Index of the ID's word.
@@ -41,8 +44,14 @@ struct Options {
 
 impl Options {
     fn parse(cx: &Cx<'_>, args: &mut Args<'_>, adds: bool) -> Result<Self, CommandError> {
-        let mut options =
-            Self { create: true, references: References::Keep, trimming: None, id: None, id_at: 0 };
+        let mut options = Self {
+            create: true,
+            references: References::Keep,
+            trimming: None,
+            origin: None,
+            id: None,
+            id_at: 0,
+        };
         let (mut limit, mut limit_at) = (None, None);
         while let Some(word) = args.peek() {
             let at = args.count() - args.left();
@@ -69,6 +78,10 @@ impl Options {
                 options.create = false;
             } else if let Some(references) = References::take(args) {
                 options.references = references;
+            } else if let Some(origin) = if adds { Origin::take(args) } else { None } {
+                if options.origin.replace(origin).is_some() {
+                    return Err(CommandError::Syntax);
+                }
             } else if adds {
                 options.id_at = at;
                 options.id = Some(id_or_pattern(args.next(), 0)?);
@@ -187,10 +200,20 @@ pub(super) fn xadd(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         return Err("ERR The ID specified in XADD must be greater than 0-0".into());
     }
     let words: Vec<&[u8]> = args.rest().collect();
+    let sent = options.origin.map(|origin| origin.resolve(args, &words)).transpose()?;
+    if sent.is_some() && options.id.is_some() {
+        return Err("ERR IDMP and IDMPAUTO go with the ID * only".into());
+    }
     let pairs: Vec<(&[u8], &[u8])> =
         words.as_chunks::<2>().0.iter().map(|[field, value]| (*field, *value)).collect();
     if words.iter().map(|word| word.len()).sum::<usize>() > LARGEST_ENTRY {
         return Err("ERR Elements are too large to be stored".into());
+    }
+    if let Some(sent) = &sent
+        && let Some(id) = producer::find(cx, key, sent)?
+    {
+        write_id(&mut cx.reply, id);
+        return Ok(Outcome::Done);
     }
     let (limits, now_ms) = (cx.server.limits().stream, cx.server.time.now_ms());
     let stream: &mut Stream = if options.create {
@@ -204,6 +227,9 @@ pub(super) fn xadd(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let id = new_id(options.id, stream.facts().last_id, now_ms)?;
     stream.append(id, &pairs, &limits);
     write_id(&mut cx.reply, id);
+    if let Some(sent) = &sent {
+        producer::record(cx, key, sent, id);
+    }
     cx.changed(key, Event::XADD);
     let trimmed = options.trimming.map(|trimming| trim(cx, key, trimming, options.references));
     if let Some(trimmed) = &trimmed
@@ -229,7 +255,7 @@ fn propagate_added(
     words[options.id_at] = id.as_bytes();
     let trimmed = trimmed.unwrap_or_default();
     // The part between key and ID is written anew where it is more than Redis 7.0 knows, or not exact.
-    let is_plain = options.trimming.is_none_or(|trimming| !trimming.approximate);
+    let is_plain = options.origin.is_none() && options.trimming.is_none_or(|trimming| !trimming.approximate);
     if !is_plain || options.references != References::Keep {
         let mut rest = words.split_off(options.id_at);
         words.truncate(2);

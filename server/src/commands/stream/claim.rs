@@ -319,6 +319,7 @@ pub(super) fn xnack(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         released.push(id);
     }
     cx.server.dirty += released.len() as u64;
+    cx.server.blocked.signal_pending(cx.db, key.bytes);
     cx.reply.integer(released.len() as i64);
     Ok(Outcome::Done)
 }

@@ -114,6 +114,7 @@ const FULL_COUNT: i64 = 10;
 fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
     let key = cx.key(args.next());
+    let now_ms = cx.server.time.now_ms();
     let stream = cx.server.read_typed::<Stream>(cx.db, key)?.ok_or(NO_KEY)?;
     let full = match args.left() {
         0 => None,
@@ -128,7 +129,8 @@ fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     };
     let reply = &mut cx.reply;
     let facts = stream.facts();
-    reply.map(if full.is_some() { 9 } else { 10 });
+    let more = if stream.producers().is_some() { 6 } else { 0 };
+    reply.map(more + if full.is_some() { 9 } else { 10 });
     field(reply, "length", facts.len as i64);
     field(reply, "radix-tree-keys", stream.node_count() as i64);
     // There is no such tree: what one would have at least.
@@ -137,6 +139,15 @@ fn stream(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     id_field(reply, "max-deleted-entry-id", facts.max_deleted_id);
     field(reply, "entries-added", facts.entries_added.cast_signed());
     id_field(reply, "recorded-first-entry-id", facts.first_id);
+    if let Some(producers) = stream.producers() {
+        let (limits, (pids, iids)) = (producers.limits(), producers.counts(now_ms));
+        field(reply, "idmp-duration", limits.duration_s.into());
+        field(reply, "idmp-maxsize", limits.max_size.into());
+        field(reply, "pids-tracked", pids as i64);
+        field(reply, "iids-tracked", iids as i64);
+        field(reply, "iids-added", producers.added.cast_signed());
+        field(reply, "iids-duplicates", producers.duplicates.cast_signed());
+    }
     match full {
         Some(count) => show_all(reply, stream, most(count)),
         None => {

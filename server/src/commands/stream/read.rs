@@ -1,5 +1,7 @@
-//! XREAD and XREADGROUP.
+//! XREAD and XREADGROUP. `budget.rs` counts what a reply may hold, `idle.rs` finds entries that CLAIM takes over.
 
+use super::budget::Budget;
+use super::idle::{self, IdleEntry};
 use super::{most, strict_id, write_entries, write_fields, write_id};
 use crate::context::{Caller, Cx};
 use crate::events::Event;
@@ -26,9 +28,15 @@ struct Reader<'k> {
 
 struct Options<'k> {
     reader: Option<Reader<'k>>,
+    /// Entries of each stream at most; 0 for all.
     count: i64,
+    /// Entries of all streams at most, and bytes of the reply.
+    max_count: Option<usize>,
+    max_size: Option<usize>,
     /// Milliseconds; 0 is for ever.
     block: Option<i64>,
+    /// Milliseconds for which pending entries must be idle to be taken over.
+    claim: Option<i64>,
     streams: Vec<(Key<'k>, &'k [u8])>,
 }
 
@@ -44,7 +52,15 @@ fn block_ms(word: &[u8], now_ms: i64) -> Result<i64, CommandError> {
 
 impl<'k> Options<'k> {
     fn parse(cx: &Cx<'_>, args: &mut Args<'k>, grouped: bool) -> Result<Self, CommandError> {
-        let mut options = Self { reader: None, count: 0, block: None, streams: Vec::new() };
+        let mut options = Self {
+            reader: None,
+            count: 0,
+            max_count: None,
+            max_size: None,
+            block: None,
+            claim: None,
+            streams: Vec::new(),
+        };
         let (mut noack, mut names) = (false, None);
         while args.left() > 0 {
             let more = args.left() - 1;
@@ -57,6 +73,10 @@ impl<'k> Options<'k> {
                 options.block = Some(block_ms(args.next(), cx.server.time.now_ms())?);
             } else if more > 0 && args.take("COUNT") {
                 options.count = args.integer()?.max(0);
+            } else if more > 0 && args.take("MAXCOUNT") {
+                options.max_count = Some(cap(args, "ERR MAXCOUNT must be a positive integer")?);
+            } else if more > 0 && args.take("MAXSIZE") {
+                options.max_size = Some(cap(args, "ERR MAXSIZE must be a positive integer")?);
             } else if more > 0 && args.take("STREAMS") {
                 options.streams = streams(cx, args, grouped)?;
                 break;
@@ -68,6 +88,18 @@ impl<'k> Options<'k> {
                     );
                 }
                 names = Some((args.next(), args.next()));
+            } else if more > 0 && args.take("CLAIM") {
+                if !grouped {
+                    return Err(
+                        "ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead."
+                            .into(),
+                    );
+                }
+                let idle_ms = args.integer()?;
+                if idle_ms < 0 {
+                    return Err("ERR min-idle-time must be a positive integer".into());
+                }
+                options.claim = Some(idle_ms);
             } else if args.take("NOACK") {
                 if !grouped {
                     return Err(
@@ -83,12 +115,20 @@ impl<'k> Options<'k> {
         if options.streams.is_empty() {
             return Err(CommandError::Syntax);
         }
+        if options.max_count.is_some_and(|max_count| max_count < options.count.max(0) as usize) {
+            return Err("ERR MAXCOUNT must be greater than or equal to COUNT".into());
+        }
         options.reader = names.map(|(group, consumer)| Reader { group, consumer, noack });
         if grouped && options.reader.is_none() {
             return Err("ERR Missing GROUP option for XREADGROUP".into());
         }
         Ok(options)
     }
+}
+
+/// How many, more than none, of something that a reply holds at most.
+fn cap(args: &mut Args<'_>, otherwise: &'static str) -> Result<usize, CommandError> {
+    usize::try_from(args.integer()?).ok().filter(|cap| *cap > 0).ok_or(CommandError::Text(otherwise))
 }
 
 /// Keys and, for each, an ID.
@@ -204,6 +244,12 @@ pub(super) fn xread(cx: &mut Cx<'_>, args: &mut Args<'_>, grouped: bool) -> Comm
         Wanted::New => StreamId::MAX,
     });
     let ids = ids.collect();
+    if let Some(least_ms) = options.claim {
+        let reader = options.reader.expect("only a group's reader may claim");
+        let keys = options.streams.iter().zip(&wants).filter(|(_, wanted)| **wanted == Wanted::New);
+        let first = keys.filter_map(|((key, _), _)| idle::first_due(cx, *key, reader.group, least_ms)).min();
+        cx.server.blocked.set_alarm(cx.slot, first);
+    }
     cx.wait_for_streams(options.streams.iter().map(|(key, _)| key.bytes), ids, deadline, grouped);
     Ok(Outcome::Block)
 }
@@ -234,38 +280,79 @@ fn propagate_consumer(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, served:
     }
 }
 
-/// Replies what there is of all streams; false when there is nothing.
-fn serve_all(cx: &mut Cx<'_>, options: &Options<'_>, wants: &[Wanted]) -> bool {
+/// A stream of which there is something to reply.
+struct Ready<'k> {
+    key: Key<'k>,
+    wanted: Wanted,
+    /// Entries to take over.
+    idle: Vec<IdleEntry>,
+}
+
+/// The streams of which there is something to reply.
+fn find_ready<'k>(cx: &mut Cx<'_>, options: &Options<'k>, wants: &[Wanted]) -> Vec<Ready<'k>> {
+    let now_ms = cx.server.time.now_ms();
     let mut ready = Vec::new();
     for ((key, _), wanted) in options.streams.iter().zip(wants) {
         // A stream that is gone meanwhile, or turned into something else, has nothing.
         let stream = cx.server.inspect(cx.db, *key).and_then(|entry| entry.typed::<Stream>());
         let last = stream.and_then(Stream::last_entry_id);
         let group = options.reader.and_then(|reader| stream?.group(reader.group));
+        let idle = match (options.claim, group, wanted) {
+            (Some(least_ms), Some(group), Wanted::New) => idle::longest_first(group, least_ms, now_ms),
+            _ => Vec::new(),
+        };
         let is_ready = match wanted {
             Wanted::Behind(id) => last.is_some_and(|last| last > *id),
-            Wanted::New => last.zip(group).is_some_and(|(last, group)| last > group.last_id),
+            Wanted::New => {
+                !idle.is_empty() || last.zip(group).is_some_and(|(last, group)| last > group.last_id)
+            }
             Wanted::Own(_) => true,
         };
         if is_ready {
-            ready.push((*key, *wanted));
+            ready.push(Ready { key: *key, wanted: *wanted, idle });
         }
     }
+    ready
+}
+
+/// Replies what there is of all streams; false when there is nothing.
+fn serve_all(cx: &mut Cx<'_>, options: &Options<'_>, wants: &[Wanted]) -> bool {
+    let ready = find_ready(cx, options, wants);
     if ready.is_empty() {
         return false;
     }
-    cx.reply.entries(ready.len());
-    for (key, wanted) in ready {
+    let mut budget = Budget::new(&cx.reply, options.max_count, options.max_size);
+    // Without those options each stream has entries; with them its turn may not come, or what was idle be gone.
+    let is_certain = options.max_count.is_none() && options.max_size.is_none() && options.claim.is_none();
+    let start = cx.reply.mark();
+    if is_certain {
+        cx.reply.entries(ready.len());
+    }
+    let mut served = 0;
+    for Ready { key, wanted, idle } in ready {
+        if budget.is_spent() {
+            break;
+        }
+        let before = cx.reply.mark();
         cx.reply.entry();
         cx.reply.bulk(key.bytes);
-        match (wanted, options.reader) {
-            (Wanted::Behind(id), _) => serve(cx, key, id, options.count),
-            (Wanted::New, Some(reader)) => serve_group(cx, key, reader, options.count),
-            (Wanted::Own(id), Some(reader)) => serve_history(cx, key, reader, id, options.count),
+        let written = match (wanted, options.reader) {
+            (Wanted::Behind(id), _) => serve(cx, key, id, options.count, &mut budget),
+            (Wanted::New, Some(reader)) => serve_group(cx, key, reader, options, &idle, &mut budget),
+            (Wanted::Own(id), Some(reader)) => serve_history(cx, key, reader, id, options.count, &mut budget),
             (_, None) => unreachable!("only a group's reader wants that"),
+        };
+        let shows_nothing = matches!(wanted, Wanted::Own(_)) && !budget.is_spent();
+        if written == 0 && !shows_nothing && !is_certain {
+            cx.reply.truncate(before);
+        } else {
+            served += 1;
         }
     }
-    true
+    if !is_certain && served > 0 {
+        cx.reply.insert_at(start, |head| head.entries(served));
+    }
+    is_certain || served > 0
 }
 
 fn peek<'c>(cx: &'c Cx<'_>, key: Key<'_>) -> &'c Stream {
@@ -273,24 +360,66 @@ fn peek<'c>(cx: &'c Cx<'_>, key: Key<'_>) -> &'c Stream {
     entry.and_then(|entry| entry.typed()).expect("the caller found a stream")
 }
 
-fn serve(cx: &mut Cx<'_>, key: Key<'_>, behind: StreamId, count: i64) {
+/// Writes the entries behind an ID; how many.
+fn serve(cx: &mut Cx<'_>, key: Key<'_>, behind: StreamId, count: i64, budget: &mut Budget) -> usize {
     let entry = cx.server.keyspace.db(cx.db).get(key.hash, key.bytes);
     let stream: &Stream = entry.and_then(|entry| entry.typed()).expect("the caller found a stream");
     let start = behind.next().unwrap_or(StreamId::MAX);
-    write_entries(&mut cx.reply, stream.range(start, StreamId::MAX), most(count));
+    let entries = stream.range(start, StreamId::MAX);
+    if budget.is_endless() {
+        return write_entries(&mut cx.reply, entries, most(count));
+    }
+    let mark = cx.reply.mark();
+    let mut written = 0;
+    for entry in entries.take(most(count)) {
+        if !budget.write(&mut cx.reply, |reply| super::write_entry(reply, &entry)) {
+            break;
+        }
+        written += 1;
+    }
+    cx.reply.array_at(mark, written);
+    written
 }
 
-/// Gives a consumer what its group was not given yet.
-fn serve_group(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, count: i64) {
+/// Gives a consumer what others had for too long, and what its group was not given yet; how many that is.
+fn serve_group(
+    cx: &mut Cx<'_>,
+    key: Key<'_>,
+    reader: Reader<'_>,
+    options: &Options<'_>,
+    idle: &[IdleEntry],
+    budget: &mut Budget,
+) -> usize {
+    let mark = cx.reply.mark();
+    let claimed =
+        idle::take_over(cx, key, (reader.group, reader.consumer), idle, most(options.count), budget);
+    let left = most(options.count) - claimed;
     let mut ids = Vec::new();
     {
         let entry = cx.server.keyspace.db(cx.db).get(key.hash, key.bytes);
         let stream: &Stream = entry.and_then(|entry| entry.typed()).expect("the caller found a stream");
         let group = stream.group(reader.group).expect("the caller found the group");
         let start = group.last_id.next().unwrap_or(StreamId::MAX);
-        let entries = stream.range(start, StreamId::MAX).inspect(|entry| ids.push(entry.id));
-        write_entries(&mut cx.reply, entries, most(count));
+        for entry in stream.range(start, StreamId::MAX).take(left) {
+            let is_written = budget.write(&mut cx.reply, |reply| match options.claim {
+                None => super::write_entry(reply, &entry),
+                Some(_) => idle::write_claimed(reply, &entry, 0, 0),
+            });
+            if !is_written {
+                break;
+            }
+            ids.push(entry.id);
+        }
     }
+    cx.reply.array_at(mark, claimed + ids.len());
+    if !ids.is_empty() {
+        deliver(cx, key, reader, &ids);
+    }
+    claimed + ids.len()
+}
+
+/// Notes that a consumer was given new entries.
+fn deliver(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, ids: &[StreamId]) {
     let now_ms = cx.server.time.now_ms();
     let stream = super::stream_mut(cx, key);
     let group = stream.group(reader.group).expect("it was just seen");
@@ -302,11 +431,12 @@ fn serve_group(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, count: i64) {
     group.touch_consumer(reader.consumer, now_ms, Some(now_ms));
     if !reader.noack {
         ids.iter().for_each(|id| group.assign(*id, reader.consumer, now_ms, 1));
+        cx.server.blocked.signal_pending(cx.db, key.bytes);
     }
     cx.server.dirty += 1;
     if cx.is_propagating() {
         if !reader.noack {
-            for id in &ids {
+            for id in ids {
                 propagate_claim(cx, key, reader.group, *id, *id);
             }
         }
@@ -314,9 +444,17 @@ fn serve_group(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, count: i64) {
     }
 }
 
-/// Shows a consumer again what it was given.
-fn serve_history(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, behind: StreamId, count: i64) {
+/// Shows a consumer again what it was given; how many entries that is.
+fn serve_history(
+    cx: &mut Cx<'_>,
+    key: Key<'_>,
+    reader: Reader<'_>,
+    behind: StreamId,
+    count: i64,
+    budget: &mut Budget,
+) -> usize {
     let mut found = Vec::new();
+    let mut written = 0;
     {
         let entry = cx.server.keyspace.db(cx.db).get(key.hash, key.bytes);
         let stream: &Stream = entry.and_then(|entry| entry.typed()).expect("the caller found a stream");
@@ -325,18 +463,21 @@ fn serve_history(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, behind: Stre
         let start = behind.next().unwrap_or(StreamId::MAX);
         let ids = consumer.pending().iter_from(start).map(|(id, ())| id).take(most(count));
         let mark = cx.reply.mark();
-        let mut written = 0;
         for id in ids {
-            written += 1;
-            cx.reply.array(2);
-            write_id(&mut cx.reply, id);
-            match stream.range(id, id).next() {
-                Some(entry) => {
-                    write_fields(&mut cx.reply, &entry);
-                    found.push(id);
+            let entry = stream.range(id, id).next();
+            let is_written = budget.write(&mut cx.reply, |reply| {
+                reply.array(2);
+                write_id(reply, id);
+                match &entry {
+                    Some(entry) => write_fields(reply, entry),
+                    None => reply.null_array(),
                 }
-                None => cx.reply.null_array(),
+            });
+            if !is_written {
+                break;
             }
+            written += 1;
+            found.extend(entry.map(|_| id));
         }
         cx.reply.array_at(mark, written);
     }
@@ -345,6 +486,7 @@ fn serve_history(cx: &mut Cx<'_>, key: Key<'_>, reader: Reader<'_>, behind: Stre
     if let Some(group) = super::stream_mut(cx, key).group_mut(reader.group) {
         found.iter().for_each(|id| group.redeliver(*id, now_ms));
     }
+    written
 }
 
 /// Tells replicas what a pending entry has become, and how far its group is.

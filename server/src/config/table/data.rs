@@ -245,6 +245,20 @@ pub(super) const ENCODINGS: &[Directive] = &[
         field!(number stream_node_max_entries),
         "Entries in one node of a stream; 0 means no limit.",
     ),
+    Directive::number(
+        "stream-idmp-duration",
+        100,
+        plain(1, 86_400),
+        field!(number stream_idmp_duration),
+        "Seconds for which a stream remembers what a producer sent, unless XCFGSET says otherwise.",
+    ),
+    Directive::number(
+        "stream-idmp-maxsize",
+        100,
+        plain(1, 10_000),
+        field!(number stream_idmp_maxsize),
+        "Entries of one producer that it remembers at most.",
+    ),
 ];
 
 pub(super) const OBSERVATION: &[Directive] = &[

@@ -41,6 +41,9 @@ pub const VERSION: u32 = 10;
 /// The version that is written if fields of hashes expire: that of Redis 7.4, the first that knows them.
 pub const VERSION_WITH_EXPIRING_FIELDS: u32 = 12;
 
+/// The version that is written if streams know their producers: that of Redis 8.6.
+pub const VERSION_WITH_PRODUCERS: u32 = 13;
+
 /// The newest version of Redis's own line that is read.
 const REDIS_VERSION_MAX: u32 = 13;
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use store::stream::{Group, NodeBytes, Stream, StreamId, StreamLimits};
+use store::stream::{Group, NodeBytes, ProducerLimits, Producers, Stream, StreamId, StreamLimits};
 use store::{Element, End, HashValue, Limits, List, ListLimit, Listpack, NodeView, Set};
 
 use super::*;
@@ -94,6 +94,7 @@ fn info() -> Info<'static> {
         replication: None,
         aof_base: false,
         has_expiring_fields: false,
+        has_producers: false,
     }
 }
 
@@ -403,6 +404,38 @@ fn streams_come_back_with_their_groups() {
     );
 }
 
+/// The same, with producers.
+fn stream_with_producers() -> Stream {
+    let mut stream = stream();
+    let limits = ProducerLimits { duration_s: 300, max_size: 7 };
+    let producers = stream.producers_mut(limits);
+    for n in 1..=9u8 {
+        producers.record(b"one", &[n], StreamId::new(u64::from(n) << 40, 7), i64::from(n) << 40);
+    }
+    producers.record(b"two", b"name", StreamId::new(9 << 40, 7), 9 << 40);
+    producers.duplicates = 3;
+    stream
+}
+
+#[test]
+fn streams_come_back_with_their_producers() {
+    let value = RdbValue::Object(stream_with_producers().into());
+    let written = [Record { db: 0, key: b"s".to_vec(), expire_ms: None, access: None, value }];
+    let (seen, _) = load(&write(&written, true, true)).unwrap();
+    let RdbValue::Object(Object::Stream(read)) = &seen.records[0].value else { panic!("a stream") };
+    let (read, expected) = (read.producers().unwrap(), stream_with_producers());
+    let expected = expected.producers().unwrap();
+    let all = |producers: &Producers| -> Vec<_> {
+        let owned = |(name, id): (&[u8], StreamId)| (name.to_vec(), id);
+        producers.iter().map(|(name, _, sent)| (name.to_vec(), sent.map(owned).collect::<Vec<_>>())).collect()
+    };
+    assert_eq!(all(read), all(expected));
+    assert_eq!((read.limits(), read.added, read.duplicates), (expected.limits(), 10, 3));
+    // Sent when its entry was added.
+    assert_eq!(read.find(b"two", b"name", (9 << 40) + 299_999), Some(StreamId::new(9 << 40, 7)));
+    assert_eq!(read.find(b"two", b"name", (9 << 40) + 300_000), None);
+}
+
 #[test]
 fn damaged_streams_are_refused_or_read() {
     let record = Record {
@@ -410,7 +443,7 @@ fn damaged_streams_are_refused_or_read() {
         key: b"s".to_vec(),
         expire_ms: None,
         access: None,
-        value: RdbValue::Object(stream().into()),
+        value: RdbValue::Object(stream_with_producers().into()),
     };
     let whole = write(std::slice::from_ref(&record), false, false);
     for at in 100..whole.len() {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use common::number::parse_i64;
 
 use super::lzf::Compressor;
-use super::{Access, CRC64, VERSION, VERSION_WITH_EXPIRING_FIELDS, opcode};
+use super::{Access, CRC64, VERSION, VERSION_WITH_EXPIRING_FIELDS, VERSION_WITH_PRODUCERS, opcode};
 
 /// The type of a string.
 const STRING: u8 = 0;
@@ -41,6 +41,8 @@ pub struct Info<'a> {
     pub aof_base: bool,
     /// Whether a hash has fields that expire: then the file cannot be one for Redis 7.0.
     pub has_expiring_fields: bool,
+    /// Whether a stream knows its producers: then it has to be one for Redis 8.6.
+    pub has_producers: bool,
 }
 
 /// A place in a replication stream.
@@ -77,7 +79,11 @@ impl<W: Write> Writer<W> {
 
     /// Begins the file.
     pub fn header(&mut self, info: &Info<'_>) -> io::Result<()> {
-        let version = if info.has_expiring_fields { VERSION_WITH_EXPIRING_FIELDS } else { VERSION };
+        let version = match info {
+            Info { has_producers: true, .. } => VERSION_WITH_PRODUCERS,
+            Info { has_expiring_fields: true, .. } => VERSION_WITH_EXPIRING_FIELDS,
+            _ => VERSION,
+        };
         self.buffer.extend(format!("REDIS{version:04}").as_bytes());
         self.aux(b"redis-ver", info.redis_version.as_bytes())?;
         self.aux(b"redis-bits", usize::BITS.to_string().as_bytes())?;

@@ -160,7 +160,7 @@ impl<W: Write> Writer<W> {
                 }
             },
             Object::Stream(stream) => {
-                self.begin_key(stream::WRITTEN, key, expire_ms, access)?;
+                self.begin_key(stream::kind_of(stream), key, expire_ms, access)?;
                 stream::write(self, stream)
             }
         }

@@ -9,7 +9,10 @@
 //!                     length, { consumer's name, seen time 8 bytes LE, from 21 on: active time likewise,
 //!                               length, { 16 bytes of an ID } } }
 //!
-//! 15 written by Redis 5 and 6, 19 by 7.0 and here, 21 by 7.2 and later
+//! producers from 26 on: seconds and number that are remembered,
+//!           length, { name, length, { name of an entry, ID } }, entries ever added, ever found to be duplicates
+//!
+//! 15 written by Redis 5 and 6, 19 by 7.0 and here, 21 by 7.2 and later, 26 by 8.6, and here if there are producers
 //! ```
 
 use std::io::{self, Read, Write};
@@ -18,20 +21,26 @@ use super::super::RdbCause;
 use super::super::input::Input;
 use super::super::writer::Writer;
 use store::Listpack;
-use store::stream::{BadStream, Group, IdMap, Stream, StreamFacts, StreamId};
+use store::stream::{BadStream, Group, IdMap, ProducerLimits, Stream, StreamFacts, StreamId};
 
 const FIRST: u8 = 15;
 const SECOND: u8 = 19;
 const THIRD: u8 = 21;
+const FOURTH: u8 = 26;
 
 /// The numbers that are read.
-pub const KINDS: [u8; 3] = [FIRST, SECOND, THIRD];
+pub const KINDS: [u8; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
-/// The number that is written.
-pub const WRITTEN: u8 = SECOND;
+/// The number that a stream is written with.
+pub fn kind_of(stream: &Stream) -> u8 {
+    if stream.producers().is_some() { FOURTH } else { SECOND }
+}
 
 /// A count that is not known.
 const UNKNOWN: u64 = u64::MAX;
+
+/// When a consumer was active that never was.
+const NEVER: i64 = -1;
 
 /// A consumer to whom entries are written that belong to nobody: the format has no other place for them.
 const NOBODY: &[u8] = b"";
@@ -66,7 +75,24 @@ pub fn read<R: Read>(kind: u8, input: &mut Input<R>) -> Result<Stream, RdbCause>
             return Err(RdbCause::Node("stream: two groups of one name"));
         }
     }
+    if kind == FOURTH {
+        read_producers(input, &mut stream)?;
+    }
     Ok(stream)
+}
+
+fn read_producers<R: Read>(input: &mut Input<R>, stream: &mut Stream) -> Result<(), RdbCause> {
+    let limits = ProducerLimits::checked(input.len()?, input.len()?);
+    let producers = stream.producers_mut(limits.ok_or(RdbCause::Node("stream: limits of producers"))?);
+    for _ in 0..input.len()? {
+        let producer = input.string()?;
+        for _ in 0..input.len()? {
+            let name = input.string()?;
+            producers.restore(&producer, &name, id(input)?);
+        }
+    }
+    (producers.added, producers.duplicates) = (input.len()?, input.len()?);
+    Ok(())
 }
 
 /// An ID as two lengths.
@@ -97,7 +123,7 @@ fn read_group<R: Read>(kind: u8, input: &mut Input<R>, stream: &Stream) -> Resul
         let name = input.string()?;
         let seen_ms = i64::from_le_bytes(input.array()?);
         let active_ms = match kind {
-            THIRD => Some(i64::from_le_bytes(input.array()?)).filter(|at| *at >= 0),
+            THIRD | FOURTH => Some(i64::from_le_bytes(input.array()?)).filter(|at| *at >= 0),
             // What a consumer last got is not known; Redis takes the time when it was seen.
             _ => Some(seen_ms),
         };
@@ -140,8 +166,28 @@ pub fn write<W: Write>(writer: &mut Writer<W>, stream: &Stream) -> io::Result<()
         writer.put_string(name)?;
         put_id(writer, group.last_id);
         writer.put_len(group.entries_read.unwrap_or(UNKNOWN));
-        write_pending(writer, group)?;
+        write_pending(writer, group, kind_of(stream))?;
     }
+    write_producers(writer, stream)
+}
+
+fn write_producers<W: Write>(writer: &mut Writer<W>, stream: &Stream) -> io::Result<()> {
+    let Some(producers) = stream.producers() else { return Ok(()) };
+    let limits = producers.limits();
+    writer.put_len(limits.duration_s.into());
+    writer.put_len(limits.max_size.into());
+    let all = producers.iter();
+    writer.put_len(all.len() as u64);
+    for (producer, number, sent) in all {
+        writer.put_string(producer)?;
+        writer.put_len(number as u64);
+        for (name, id) in sent {
+            writer.put_string(name)?;
+            put_id(writer, id);
+        }
+    }
+    writer.put_len(producers.added);
+    writer.put_len(producers.duplicates);
     Ok(())
 }
 
@@ -150,7 +196,7 @@ fn put_id<W: Write>(writer: &mut Writer<W>, id: StreamId) {
     writer.put_len(id.seq);
 }
 
-fn write_pending<W: Write>(writer: &mut Writer<W>, group: &Group) -> io::Result<()> {
+fn write_pending<W: Write>(writer: &mut Writer<W>, group: &Group, kind: u8) -> io::Result<()> {
     writer.put_len(group.pending().len() as u64);
     for (id, nack) in group.pending().iter() {
         writer.put_bytes(&id.to_bytes())?;
@@ -166,11 +212,17 @@ fn write_pending<W: Write>(writer: &mut Writer<W>, group: &Group) -> io::Result<
     if extra {
         writer.put_string(NOBODY)?;
         writer.put_bytes(&0i64.to_le_bytes())?;
+        if kind == FOURTH {
+            writer.put_bytes(&NEVER.to_le_bytes())?;
+        }
         write_ids(writer, released.iter().copied(), released.len())?;
     }
     for (name, consumer) in group.consumers() {
         writer.put_string(name)?;
         writer.put_bytes(&consumer.seen_ms.to_le_bytes())?;
+        if kind == FOURTH {
+            writer.put_bytes(&consumer.active_ms.unwrap_or(NEVER).to_le_bytes())?;
+        }
         let own = consumer.pending().iter().map(|(id, ())| id);
         if **name == *NOBODY {
             write_ids(
