@@ -142,6 +142,7 @@ fn any_record() -> impl Strategy<Value = Record> {
     let list = elements.prop_map(|elements| {
         let mut list = List::new();
         elements.iter().for_each(|element| list.push(End::Tail, element, &ListLimit::default()));
+        list.settle(&ListLimit::default()); // as a loaded one is
         list
     });
     let member = prop_oneof![
