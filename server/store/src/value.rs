@@ -58,6 +58,11 @@ impl SharedBytes {
         Arc::make_mut(&mut self.0)
     }
 
+    /// Bytes that fit before it must be allocated anew.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Bytes on the heap, spare capacity included.
     pub fn memory_usage(&self) -> usize {
         // The vector's three words and the count beside them.
