@@ -220,3 +220,16 @@ fn debug_reload_saves_and_loads_at_once() {
     assert_eq!(client.run("SAVE").text(), "OK");
     assert!(client.run("LASTSAVE").text().parse::<i64>().unwrap() > saved);
 }
+
+#[test]
+fn a_flush_with_save_points_leaves_nothing_to_save() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ochre(folder.path(), &[]);
+    let mut client = server.client();
+    for (points, left) in [("", false), ("3600 1", true)] {
+        client.call(&[b"CONFIG", b"SET", b"save", points.as_bytes()]);
+        client.run("SET key value");
+        client.run("FLUSHALL");
+        assert_eq!(client.info("rdb_changes_since_last_save") == "0", left, "save {points:?}");
+    }
+}
