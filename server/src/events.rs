@@ -35,6 +35,7 @@ impl Event {
     pub const MOVE_FROM: Self = event(GENERIC, "move_from");
     pub const MOVE_TO: Self = event(GENERIC, "move_to");
     pub const COPY_TO: Self = event(GENERIC, "copy_to");
+    pub const RESTORE: Self = event(GENERIC, "restore");
     pub const KEY_MISS: Self = event(KEY_MISS, "keymiss");
     pub const EXPIRED: Self = event(EXPIRED, "expired");
     pub const EVICTED: Self = event(EVICTED, "evicted");
@@ -62,6 +63,7 @@ impl Event {
     pub const LSET: Self = event(LIST, "lset");
     pub const LINSERT: Self = event(LIST, "linsert");
     pub const LREM: Self = event(LIST, "lrem");
+    pub const SORTSTORE: Self = event(LIST, "sortstore");
     pub const LTRIM: Self = event(LIST, "ltrim");
     pub const RPOP: Self = event(LIST, "rpop");
     pub const SADD: Self = event(SET, "sadd");

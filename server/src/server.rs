@@ -92,6 +92,8 @@ pub struct Server {
     pub dirty: u64,
     /// Whether keys past their expiry are searched for (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// Whether checksums of values to be restored are verified (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub verifies_checksums: bool,
     /// List elements of at least so many bytes get a node of their own; 0 = the rule (DEBUG
     /// QUICKLIST-PACKED-THRESHOLD).
     pub packed_threshold: usize,
@@ -137,6 +139,7 @@ impl Server {
             lifecycle: Lifecycle::new(),
             dirty: 0,
             active_expire: true,
+            verifies_checksums: true,
             packed_threshold: 0,
             outside: Outside::default(),
             internal: Mailbox::default(),

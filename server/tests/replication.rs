@@ -272,6 +272,18 @@ fn the_feed_says_it_in_words_of_redis_7_0() {
     check("MSETEX 1 a 3 KEEPTTL", &["SET a 3 KEEPTTL"]);
     check("MSETEX 1 a 3 NX", &[]);
     check("INCREX n", &["SET n 1"]);
+    check(
+        "EVAL redis.call('restore','r',90000,redis.call('dump','n'),'freq',3) 0",
+        &["restore r *freq 3 ABSTTL"],
+    );
+    check("EVAL redis.call('restore','r',1,redis.call('dump','n'),'replace','absttl') 0", &["DEL r"]);
+    check("EVAL redis.call('restore','r',0,redis.call('dump','n')) 0", &["restore r 0 *"]);
+    check("RPUSH sorted 3 1 2", &["RPUSH sorted 3 1 2"]);
+    check("SORT sorted", &[]);
+    check("SORT sorted DESC STORE target", &["SORT sorted DESC STORE target"]);
+    check("SORT nothing STORE target", &["SORT nothing STORE target"]);
+    check("SORT nothing STORE target", &[]);
+    check("DEL r sorted", &["DEL r sorted"]);
     check("INCREX n BYINT 9 UBOUND 5", &[]);
     check("INCREX n BYINT 9 UBOUND 5 SATURATE EX 9", &["SET n 5 PXAT *"]);
     check("INCREX n BYFLOAT 0.5 EX 99 ENX", &["SET n 5.5 PXAT *"]);

@@ -161,11 +161,11 @@ fn data_survives_a_restart_and_damage_is_named() {
     let mut server = ochre(folder.path(), &options);
     let mut client = server.client();
     fill(&server, &mut client, 3);
-    client.run("SET gone 1 PX 600");
+    client.run("SET gone 1 PX 3000");
     let before = dataset(&server);
     Command::new("kill").arg(server.pid().to_string()).status().unwrap();
     assert_eq!(server.wait(), Some(0));
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(3100));
 
     // Loading takes a while: clients are told so meanwhile, and SHUTDOWN leaves the file alone.
     let path = folder.path().join("dump.rdb");
@@ -219,4 +219,17 @@ fn debug_reload_saves_and_loads_at_once() {
     std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(client.run("SAVE").text(), "OK");
     assert!(client.run("LASTSAVE").text().parse::<i64>().unwrap() > saved);
+}
+
+#[test]
+fn a_flush_with_save_points_leaves_nothing_to_save() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ochre(folder.path(), &[]);
+    let mut client = server.client();
+    for (points, left) in [("", false), ("3600 1", true)] {
+        client.call(&[b"CONFIG", b"SET", b"save", points.as_bytes()]);
+        client.run("SET key value");
+        client.run("FLUSHALL");
+        assert_eq!(client.info("rdb_changes_since_last_save") == "0", left, "save {points:?}");
+    }
 }

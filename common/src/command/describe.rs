@@ -207,7 +207,13 @@ fn legacy_range(keys: &[KeySpec]) -> (i64, i64, i64) {
 }
 
 fn describe_keys(reply: &mut Reply, spec: &KeySpec) {
-    reply.map(3);
+    if let Search::Unknown(why) = spec.search {
+        reply.map(4);
+        reply.bulk(b"notes");
+        reply.bulk(why.note().as_bytes());
+    } else {
+        reply.map(3);
+    }
     reply.bulk(b"flags");
     let flags = spec.access.flags();
     reply.set(flags.len());
@@ -226,6 +232,7 @@ fn describe_keys(reply: &mut Reply, spec: &KeySpec) {
     reply.bulk(b"begin_search");
     match spec.search {
         Search::Index(index) => pairs(reply, "index", &[("index", index as i64)]),
+        Search::Unknown(_) => pairs(reply, "unknown", &[]),
         Search::Keyword(word, from) => {
             reply.map(2);
             reply.bulk(b"type");
@@ -240,6 +247,7 @@ fn describe_keys(reply: &mut Reply, spec: &KeySpec) {
     }
     reply.bulk(b"find_keys");
     match spec.find {
+        Find::Unknown => pairs(reply, "unknown", &[]),
         Find::Range(last, step, limit) => {
             pairs(reply, "range", &[("lastkey", last), ("keystep", step as i64), ("limit", limit as i64)]);
         }

@@ -77,6 +77,57 @@ pub enum Search {
     Index(usize),
     /// Behind a keyword, searched from an index.
     Keyword(&'static str, usize),
+    /// Where no rule can say: this tells why, and how the keys are found all the same.
+    Unknown(Unknown),
+}
+
+/// Keys of which a client can't say where they are; goes with [`Find::Unknown`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The keys that SORT makes from patterns and elements: they are no words of the request.
+    SortPatterns,
+    /// SORT's target: behind the last STORE that is no option's argument.
+    SortStore,
+}
+
+impl Unknown {
+    /// The note in `COMMAND INFO`.
+    pub fn note(self) -> &'static str {
+        match self {
+            Self::SortPatterns => {
+                "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort"
+            }
+            Self::SortStore => {
+                "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array"
+            }
+        }
+    }
+
+    /// The index of the key, if it is in the request.
+    fn find(self, args: &Args<'_>) -> Option<usize> {
+        match self {
+            Self::SortPatterns => None,
+            Self::SortStore => sort_target(args),
+        }
+    }
+}
+
+/// Where SORT stores, as far as can be told without refusing what SORT would refuse.
+fn sort_target(args: &Args<'_>) -> Option<usize> {
+    let (mut at, mut found) = (2, None);
+    while at < args.count() {
+        let word = args.get(at);
+        let is = |option: &[u8]| word.eq_ignore_ascii_case(option);
+        if is(b"limit") {
+            at += 2;
+        } else if is(b"get") || is(b"by") {
+            at += 1;
+        } else if is(b"store") && at + 1 < args.count() {
+            found = Some(at + 1);
+        }
+        at += 1;
+    }
+    found
 }
 
 /// How keys are found from where they begin.
@@ -86,6 +137,8 @@ pub enum Find {
     Range(i64, usize, usize),
     /// Index of the count, of the first key, and step, relative to where keys begin.
     Count(usize, usize, usize),
+    /// No rule says.
+    Unknown,
 }
 
 /// One rule that finds keys.
@@ -113,6 +166,11 @@ impl KeySpec {
     /// The key behind a keyword, which is searched from an index on.
     pub const fn behind(word: &'static str, from: usize, access: Access) -> Self {
         Self { search: Search::Keyword(word, from), find: Find::Range(0, 1, 0), access }
+    }
+
+    /// Keys that no rule finds.
+    pub const fn unknown(why: Unknown, access: Access) -> Self {
+        Self { search: Search::Unknown(why), find: Find::Unknown, access }
     }
 
     /// A count at `index`, behind it pairs of a key and a value.
@@ -147,6 +205,10 @@ impl KeySpec {
         let argc = args.count() as i64;
         let first = match self.search {
             Search::Index(index) => index as i64,
+            Search::Unknown(which) => {
+                out.extend(which.find(args).map(|index| KeyRef { index, access: self.access }));
+                return true;
+            }
             Search::Keyword(word, from) => {
                 // The last word has nothing behind it and is taken for something else.
                 let words = from..args.count().saturating_sub(1);
@@ -158,6 +220,7 @@ impl KeySpec {
             }
         };
         let (first, last, step) = match self.find {
+            Find::Unknown => return false,
             Find::Range(last, step, limit) => {
                 let last = match (last, limit) {
                     (0.., _) => first + last,
@@ -240,6 +303,12 @@ mod tests {
         check(KeySpec::counted_pairs(1, Access::Overwrite), "MSETEX 2 a 1 b 2 EX 9", Some(&[2, 4]));
         check(KeySpec::counted_pairs(1, Access::Overwrite), "MSETEX 3 a 1 b 2", None);
         check(KeySpec::counted(2, Access::Script), "EVAL s x a", None);
+        let store = KeySpec::unknown(Unknown::SortStore, Access::Overwrite);
+        check(store, "SORT k", Some(&[]));
+        check(store, "SORT k DESC store t", Some(&[4]));
+        check(store, "SORT k GET store STORE t LIMIT store 1 STORE u", Some(&[10]));
+        check(store, "SORT k STORE", Some(&[]));
+        check(KeySpec::unknown(Unknown::SortPatterns, Access::Read), "SORT k BY w*", Some(&[]));
         let streams = KeySpec {
             search: Search::Keyword("STREAMS", 1),
             find: Find::Range(-1, 1, 2),

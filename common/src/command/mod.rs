@@ -10,7 +10,7 @@ mod table;
 pub use args::Args;
 pub use describe::{COMMAND_HELP, commands as command_commands, write_help};
 pub use error::CommandError;
-pub use keys::{Access, Find, KeyRef, KeySpec, Search};
+pub use keys::{Access, Find, KeyRef, KeySpec, Search, Unknown};
 pub use table::{CommandId, Table, check_table};
 
 use crate::context::Context;

@@ -277,10 +277,12 @@ fn facts<D: Daemon>(table: &Table<D>, id: CommandId) -> String {
         let begin = match spec.search {
             Search::Index(index) => index.to_string(),
             Search::Keyword(word, from) => format!("{word} from {from}"),
+            Search::Unknown(_) => "unknown".to_owned(),
         };
         let find = match spec.find {
             Find::Range(last, step, limit) => format!("range {last} {step} {limit}"),
             Find::Count(count, first, step) => format!("count {count} {first} {step}"),
+            Find::Unknown => "unknown".to_owned(),
         };
         format!("[{begin}; {find}; {}]", spec.access.flags().join(" "))
     });

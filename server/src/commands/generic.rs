@@ -1,5 +1,6 @@
 //! The generic group: commands on keys of any type.
 
+mod dump;
 mod expire;
 mod place;
 mod scan;
@@ -17,6 +18,10 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const META: &[KeySpec] = &[KeySpec::one(1, Access::Meta)];
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
 const UPDATE: &[KeySpec] = &[KeySpec::one(1, Access::Update)];
+const OVERWRITE: &[KeySpec] = &[KeySpec::one(1, Access::Overwrite)];
+const RESTORE: Flags = Flags::WRITE.and(Flags::DENYOOM);
+const RESTORE_SYNTAX: &str =
+    "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]";
 const KEYS_META: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Meta)];
 const KEYS_REMOVED: &[KeySpec] = &[KeySpec::until(1, -1, 1, Access::Remove)];
 
@@ -35,11 +40,11 @@ const fn entry(
         b"keys" => &["request_policy:all_shards", "nondeterministic_output_order"],
         b"scan" => &["nondeterministic_output", "request_policy:special", "response_policy:special"],
         b"randomkey" => &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
-        b"ttl" | b"pttl" => &["nondeterministic_output"],
+        b"dump" | b"ttl" | b"pttl" => &["nondeterministic_output"],
         b"wait" => &["request_policy:all_shards", "response_policy:agg_min"],
         _ => &[],
     };
-    let dangerous = matches!(name.as_bytes(), b"keys");
+    let dangerous = matches!(name.as_bytes(), b"keys" | b"restore" | b"restore-asking");
     let acl = if dangerous { &[Acl::Keyspace, Acl::Dangerous] } else { ACL };
     Command { name, arity, flags, acl, keys, tips, doc, subcommands: &[], run }
 }
@@ -51,6 +56,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "6.2.0", "O(1) for a big value, which is shared; O(N) for a small one of N bytes", "source destination [DB destination-db] [REPLACE]", "Copies a value to another key."), place::copy),
     entry("del", Arity::AtLeast(2), Flags::WRITE, KEYS_REMOVED,
         doc("generic", "1.0.0", "O(N), N keys, plus their elements", "key [key ...]", "Deletes keys."), |cx, args| { let lazily = cx.server.config.lazyfree_lazy_user_del; del(cx, args, lazily) }),
+    entry("dump", Arity::Exactly(2), Flags::READONLY, READ,
+        doc("generic", "2.6.0", "O(bytes)", "key", "Gives a key's value in a form that RESTORE takes."), dump::dump),
     entry("exists", Arity::AtLeast(2), READ_FAST, KEYS_META,
         doc("generic", "1.0.0", "O(N), N keys", "key [key ...]", "Counts keys that exist; one named twice counts twice."), exists),
     entry("expire", Arity::AtLeast(3), WRITE_FAST, UPDATE,
@@ -79,6 +86,10 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("generic", "1.0.0", "O(1), plus the cost of deleting what is overwritten", "key newkey", "Gives a key another name, whatever that held before."), |cx, args| place::rename(cx, args, false)),
     entry("renamenx", Arity::Exactly(3), WRITE_FAST, &[KeySpec::one(1, Access::RwDelete), KeySpec::one(2, Access::Create)],
         doc("generic", "1.0.0", "O(1)", "key newkey", "Gives a key another name if that is free."), |cx, args| place::rename(cx, args, true)),
+    entry("restore", Arity::AtLeast(4), RESTORE, OVERWRITE,
+        doc("generic", "2.6.0", "O(bytes)", RESTORE_SYNTAX, "Makes a key from what DUMP gave."), dump::restore),
+    entry("restore-asking", Arity::AtLeast(4), RESTORE.and(Flags::ASKING), OVERWRITE,
+        doc("server", "3.0.0", "O(bytes)", RESTORE_SYNTAX, "As RESTORE, for keys that move between nodes of a cluster."), dump::restore),
     entry("scan", Arity::AtLeast(2), Flags::READONLY, &[],
         doc("generic", "2.8.0", "O(1) per call, O(N) for a whole iteration", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the keys."), scan::scan),
     entry("touch", Arity::AtLeast(2), READ_FAST, KEYS_META,

@@ -16,6 +16,7 @@ mod scan_options;
 pub mod scripting;
 pub mod server;
 pub mod set;
+pub mod sort;
 pub mod sorted_set;
 pub mod stream;
 pub mod string;

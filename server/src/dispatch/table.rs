@@ -15,6 +15,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::cluster::COMMANDS,
         commands::module::COMMANDS,
         commands::generic::COMMANDS,
+        commands::sort::COMMANDS,
         commands::string::COMMANDS,
         commands::bitmap::COMMANDS,
         commands::hyperloglog::COMMANDS,

@@ -115,6 +115,18 @@ impl Access {
         self.minutes() << 8 | grown
     }
 
+    /// Bits of an entry of which is known for how many seconds it was not used, or how often it was; `None` where the rule
+    /// goes by the other.
+    pub fn imported(&self, idle_s: Option<u64>, frequency: Option<u8>) -> Option<u32> {
+        match self.measure {
+            Measure::Frequency => frequency.map(|counter| self.minutes() << 8 | u32::from(counter)),
+            Measure::Recency | Measure::Modification => {
+                let idle_s = idle_s?.min(u64::from(CLOCK_MASK)) as u32;
+                Some(self.seconds.wrapping_sub(idle_s) & CLOCK_MASK)
+            }
+        }
+    }
+
     /// The counter as it stands now.
     pub fn frequency(&self, bits: u32) -> u32 {
         let elapsed = self.minutes().wrapping_sub(bits >> 8) & MINUTES_MASK;
@@ -183,6 +195,19 @@ mod tests {
         let bits = lru.for_new().0;
         lru.set_clock((i64::from(CLOCK_MASK) + 5) * 1000);
         assert_eq!((lru.idle_s(bits), lru.after_read(bits)), (5, Some(4)));
+    }
+
+    #[test]
+    fn uses_elsewhere_are_taken_over_where_they_are_measured() {
+        let mut lru = access(EvictionPolicy::AllkeysLru);
+        lru.set_clock(5_000_000);
+        let bits = lru.imported(Some(1000), Some(7)).expect("a clock");
+        assert_eq!(lru.idle_s(bits), 1000);
+        assert_eq!(lru.imported(Some(u64::MAX), None).map(|bits| lru.idle_s(bits)), Some(CLOCK_MASK));
+        let mut lfu = access(EvictionPolicy::AllkeysLfu);
+        lfu.set_clock(5_000_000);
+        let bits = lfu.imported(Some(1000), Some(200)).expect("a counter");
+        assert_eq!((lfu.frequency(bits), lfu.imported(Some(1), None)), (200, None));
     }
 
     #[test]

@@ -166,7 +166,24 @@ impl Listpack {
         room.bytes_mut()[..entries.len()].copy_from_slice(entries);
         room.set_used(0, entries.len());
         room.set_count(count);
-        Ok(Self { room })
+        Ok(Self { room }.spelled_as_here())
+    }
+
+    /// The same elements, integers among them kept as such. Redis finds a number also where a listpack from elsewhere holds
+    /// its digits; here a search compares kinds, so that it need not look at digits.
+    fn spelled_as_here(self) -> Self {
+        let is_other = |element: Element<'_>| matches!(element, Element::Bytes(b) if parse_i64(b).is_some());
+        if !self.iter().any(is_other) {
+            return self;
+        }
+        let mut pack = Self::new();
+        for element in self.iter() {
+            pack.push_back(match element {
+                Element::Bytes(bytes) => Element::from_bytes(bytes),
+                Element::Int(_) => element,
+            });
+        }
+        pack
     }
 
     /// Appends the listpack in Redis's format to `out`.
@@ -638,6 +655,16 @@ mod tests {
         pack.push_back(Element::from_bytes(text));
         assert_eq!(pack.entries(), expected, "{text:?}");
         assert_eq!(pack.get(0).map(|e| e.to_vec()), Some(text.to_vec()));
+    }
+
+    #[test]
+    fn digits_from_elsewhere_are_found_as_numbers() {
+        let foreign = b"\x11\0\0\0\x03\0\x815\x02\x82x5\x03\x07\x01\xff";
+        let foreign = &[&[foreign.len() as u8], &foreign[1..]].concat();
+        let pack = Listpack::from_bytes(foreign).expect("a listpack");
+        let expected = [Element::Int(5), Element::Bytes(b"x5"), Element::Int(7)];
+        assert!(pack.iter().eq(expected));
+        assert_eq!(Listpack::from_bytes(&pack.to_bytes()).expect("a listpack").len(), 3);
     }
 
     #[test]

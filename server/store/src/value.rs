@@ -66,6 +66,11 @@ impl SharedBytes {
         }
     }
 
+    /// Bytes that fit before it must be allocated anew.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Bytes on the heap, spare capacity included.
     pub fn memory_usage(&self) -> usize {
         // The vector's three words and the count beside them.

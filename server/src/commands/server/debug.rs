@@ -1,6 +1,6 @@
 //! DEBUG, as far as tests and operators use it.
 
-use super::digest;
+use super::{digest, inspect};
 use crate::config::rewrite::Extent;
 use crate::context::Cx;
 use crate::replication::Propagate;
@@ -24,6 +24,15 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         (b"digest-value", 1..) => digest::digest_value(cx, args),
         (b"error", 1) => Err(CommandError::Raw(args.next().to_vec())),
         (b"htstats", 1) => table_stats(cx, args),
+        (b"htstats-key", 1) => inspect::table_stats(cx, args),
+        (b"listpack", 1) => inspect::listpack(cx, args),
+        (b"quicklist", 1..=2) => inspect::quicklist(cx, args),
+        (b"sdslen", 1) => inspect::sds_len(cx, args),
+        (b"set-skip-checksum-validation", 1) => {
+            cx.server.verifies_checksums = parse_i64(args.next()).is_none_or(|on| on == 0);
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
         (b"sleep", 1) => sleep(cx, args),
         (b"populate", 1..=3) => populate(cx, args),
         (b"object", 1..=2) => object(cx, args),
@@ -103,12 +112,16 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    unit tests to simulate Redis errors.",
         "HTSTATS <dbid>",
         "    Return hash table statistics of the specified Redis database.",
+        "HTSTATS-KEY <key>",
+        "    Like HTSTATS but for the hash table stored at <key>'s value.",
+        "LISTPACK <key>",
+        "    Show low level info about the listpack encoding of <key>.",
+        "LOG <message>",
+        "    Write <message> to the server log.",
         "MALLCTL <key>",
         "    Get the number of a malloc tuning option.",
         "MALLCTL-STR <key> VOID",
         "    Have the allocator flush or purge.",
-        "LOG <message>",
-        "    Write <message> to the server log.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
         "PANIC",
@@ -124,6 +137,9 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    Reply with a test value of the specified type. <type> can be: string,",
         "    integer, double, null, array, set, map, attrib, push, verbatim, true,",
         "    false.",
+        "QUICKLIST <key> [<0|1>]",
+        "    Show low level info about the quicklist encoding of <key>.",
+        "    The optional argument (0 by default) sets the level of detail",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Sets the threshold for elements to be inserted as plain vs packed nodes",
         "RELOAD [option ...]",
@@ -132,10 +148,14 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    * NOFLUSH: the existing database will not be removed before load, but",
         "      conflicting keys will generate an exception and kill the server.",
         "    * NOSAVE: the database will be loaded from an existing RDB file.",
+        "SDSLEN <key>",
+        "    Show low level SDS string info representing `key` and value.",
         "SEGFAULT",
         "    Crash the server with sigsegv.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys (and hash-fields) in background ",
+        "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+        "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
         "HELP",

@@ -52,9 +52,9 @@ pub(super) fn flushall(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     for index in 0..cx.server.keyspace.count() {
         deleted += cx.server.empty_db(DbIndex(index), lazily);
     }
-    cx.server.save_after_flush();
     // One more, so that even an empty database is worth saving: the file may still hold what was deleted.
     cx.server.dirty += deleted + 1;
+    cx.server.save_after_flush();
     cx.propagate = Propagate::Forced;
     cx.reply.ok();
     Ok(Outcome::Done)

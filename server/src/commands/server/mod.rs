@@ -5,6 +5,7 @@ mod debug;
 mod digest;
 mod flush;
 mod info;
+mod inspect;
 mod latency;
 mod lolwut;
 mod memory;

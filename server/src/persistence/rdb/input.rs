@@ -29,9 +29,14 @@ pub struct Input<R: Read> {
 impl<R: Read> Input<R> {
     /// Reads from `reader`; `checksum` says whether to sum up.
     pub fn new(reader: R, checksum: bool) -> Self {
+        Self::with_buffer(reader, checksum, CHUNK)
+    }
+
+    /// As [`Self::new`], with a buffer of `bytes` bytes, at least one.
+    pub fn with_buffer(reader: R, checksum: bool, bytes: usize) -> Self {
         Self {
             reader,
-            buffer: vec![0; CHUNK].into_boxed_slice(),
+            buffer: vec![0; bytes].into_boxed_slice(),
             at: 0,
             end: 0,
             digested: 0,

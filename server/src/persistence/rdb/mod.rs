@@ -13,8 +13,8 @@
 //! string    length, bytes | 0xC0 i8 | 0xC1 i16 LE | 0xC2 i32 LE | 0xC3 length (compressed) length LZF
 //! ```
 //!
-//! [`Writer`] and [`Loader`] know the file; the bytes of each type of value are in `values/`, a file per type. What a
-//! snapshot contains, and where loaded keys go, is the caller's affair.
+//! [`Writer`] and [`Loader`] know the file, [`dump`] and [`restore`] a value by itself; the bytes of each type of value are
+//! in `values/`, a file per type. What a snapshot contains, and where loaded keys go, is the caller's affair.
 //! Bytes from a file are never trusted: lengths reserve no more memory than has arrived, nothing recurses, and what
 //! this build cannot keep (another type, a function library, a module's data) stops the load with an error that says
 //! so, instead of being dropped.
@@ -22,6 +22,7 @@
 mod input;
 mod loader;
 mod lzf;
+mod payload;
 mod values;
 mod writer;
 mod ziplist;
@@ -32,6 +33,7 @@ use std::io;
 use store::Object;
 
 pub use loader::{Loader, Summary};
+pub use payload::{PayloadError, dump, restore};
 pub use values::{Packed, pack};
 pub use writer::{Info, ReplicationInfo, Writer};
 

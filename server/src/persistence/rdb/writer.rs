@@ -62,6 +62,8 @@ pub struct Writer<W: Write> {
     buffer: Vec<u8>,
     written: u64,
     digest: Option<crc::Digest<'static, u64, crc::Table<16>>>,
+    compresses: bool,
+    /// Made for the first string that is worth it.
     compressor: Option<Compressor>,
 }
 
@@ -73,7 +75,8 @@ impl<W: Write> Writer<W> {
             buffer: Vec::with_capacity(2 * BUFFER),
             written: 0,
             digest: checksum.then(|| CRC64.digest()),
-            compressor: compression.then(Compressor::new),
+            compresses: compression,
+            compressor: None,
         }
     }
 
@@ -140,10 +143,7 @@ impl<W: Write> Writer<W> {
         value: i64,
     ) -> io::Result<()> {
         self.begin_key(STRING, key, expire_ms, access)?;
-        if !self.put_integer(value) {
-            self.put_raw(itoa::Buffer::new().format(value).as_bytes())?;
-        }
-        self.flush_if_full()
+        self.put_number(value)
     }
 
     /// Ends the file; gives back the output, flushed, and the file's size in bytes.
@@ -218,6 +218,14 @@ impl<W: Write> Writer<W> {
         self.put_raw(text)
     }
 
+    /// An integer's text.
+    pub(super) fn put_number(&mut self, value: i64) -> io::Result<()> {
+        if !self.put_integer(value) {
+            self.put_raw(itoa::Buffer::new().format(value).as_bytes())?;
+        }
+        self.flush_if_full()
+    }
+
     /// Whether the integer was small enough to be stored as one.
     fn put_integer(&mut self, value: i64) -> bool {
         if let Ok(value) = i8::try_from(value) {
@@ -235,7 +243,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn put_compressed(&mut self, text: &[u8]) -> io::Result<bool> {
-        let Some(mut compressor) = self.compressor.take() else { return Ok(false) };
+        if !self.compresses {
+            return Ok(false);
+        }
+        let mut compressor = self.compressor.take().unwrap_or_else(Compressor::new);
         let packed = compressor.compress(text, text.len() - COMPRESS_GAIN);
         let result = match packed {
             Some(packed) => {
@@ -283,5 +294,28 @@ impl<W: Write> Writer<W> {
         }
         self.written += bytes.len() as u64;
         self.out.write_all(bytes)
+    }
+}
+
+impl Writer<Vec<u8>> {
+    /// A writer of one value, into memory: allocates no more than that needs.
+    pub(super) fn of_value(compression: bool) -> Self {
+        Writer {
+            out: Vec::new(),
+            buffer: Vec::new(),
+            written: 0,
+            digest: None,
+            compresses: compression,
+            compressor: None,
+        }
+    }
+
+    /// What was written.
+    pub(super) fn into_bytes(mut self) -> io::Result<Vec<u8>> {
+        if self.out.is_empty() {
+            return Ok(self.buffer);
+        }
+        self.flush()?;
+        Ok(self.out)
     }
 }

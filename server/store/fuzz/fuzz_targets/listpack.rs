@@ -23,7 +23,9 @@ fn check(bytes: &[u8]) {
     backward.reverse();
     assert_eq!(forward, backward);
     assert_eq!(forward.len(), pack.len());
-    assert_eq!(&pack.to_bytes()[6..], &bytes[6..]);
+    // Digits may become an integer; what was written here stays as it is.
+    let written = pack.to_bytes();
+    assert_eq!(Listpack::from_bytes(&written).expect("written here").to_bytes(), written);
     let limit = ListLimit::default();
     let mut list = List::from_listpack(pack.clone(), &limit);
     list.push(End::Head, b"-129", &limit);

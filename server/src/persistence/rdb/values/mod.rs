@@ -1,7 +1,7 @@
 //! The bytes of values: a file per type, each with the encodings that it reads and the one that it writes.
 //!
-//! To add a type: its file, its numbers in [`Source::read`] (and out of `other_type`), an arm in [`Writer::object`], and
-//! a [`Packed`] form if its small values can be copied as they are.
+//! To add a type: its file, its numbers in [`Source::read`] (and out of `other_type`), its arms in [`kind_of`] and
+//! [`Writer::object`], and a [`Packed`] form if its small values can be copied as they are.
 
 mod hash;
 mod list;
@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use super::input::Input;
 use super::writer::Writer;
 use super::{Access, RdbCause, RdbValue};
-use store::{Limits, Listpack, Object, SetView};
+use store::{Limits, Listpack, Object, SetView, Value};
 
 const STRING: u8 = 0;
 
@@ -120,49 +120,50 @@ impl<W: Write> Writer<W> {
         access: Option<Access>,
         object: &Object,
     ) -> io::Result<()> {
-        match object {
-            Object::List(list) => {
-                self.begin_key(list::WRITTEN, key, expire_ms, access)?;
-                list::write(self, list)
+        self.begin_key(kind_of(object), key, expire_ms, access)?;
+        self.put_object(object)
+    }
+
+    /// A value by itself: the byte of its type, then its bytes.
+    pub(in super::super) fn value(&mut self, value: Value<'_>) -> io::Result<()> {
+        match value {
+            Value::Int(n) => {
+                self.put_bytes(&[STRING])?;
+                self.put_number(n)
             }
+            Value::Bytes(bytes) => {
+                self.put_bytes(&[STRING])?;
+                self.put_string(bytes)
+            }
+            Value::Shared(bytes) => {
+                self.put_bytes(&[STRING])?;
+                self.put_string(bytes)
+            }
+            Value::Object(object) => {
+                self.put_bytes(&[kind_of(object)])?;
+                self.put_object(object)
+            }
+        }
+    }
+
+    /// An object's bytes, in the form that [`kind_of`] names.
+    fn put_object(&mut self, object: &Object) -> io::Result<()> {
+        match object {
+            Object::List(list) => list::write(self, list),
             Object::Set(set) => match set.view() {
-                SetView::Ints(ints) => {
-                    self.begin_key(set::WRITTEN_INTS, key, expire_ms, access)?;
-                    set::write_ints(self, ints)
-                }
-                SetView::Packed(_) | SetView::Table => {
-                    self.begin_key(set::WRITTEN, key, expire_ms, access)?;
-                    set::write(self, set)
-                }
+                SetView::Ints(ints) => set::write_ints(self, ints),
+                SetView::Packed(_) | SetView::Table => set::write(self, set),
             },
             Object::SortedSet(set) => match set.listpack() {
-                Some(pack) => {
-                    self.begin_key(sorted_set::WRITTEN_PACKED, key, expire_ms, access)?;
-                    self.put_string(&pack.to_bytes())
-                }
-                None => {
-                    self.begin_key(sorted_set::WRITTEN, key, expire_ms, access)?;
-                    sorted_set::write(self, set)
-                }
+                Some(pack) => self.put_string(&pack.to_bytes()),
+                None => sorted_set::write(self, set),
             },
-            Object::Hash(hash) if hash.next_due().is_some() => {
-                self.begin_key(hash::WRITTEN_EXPIRING, key, expire_ms, access)?;
-                hash::write_expiring(self, hash)
-            }
+            Object::Hash(hash) if hash.next_due().is_some() => hash::write_expiring(self, hash),
             Object::Hash(hash) => match hash.as_listpack() {
-                Some(pack) => {
-                    self.begin_key(hash::WRITTEN_PACKED, key, expire_ms, access)?;
-                    self.put_string(&pack.to_bytes())
-                }
-                None => {
-                    self.begin_key(hash::WRITTEN, key, expire_ms, access)?;
-                    hash::write(self, hash)
-                }
+                Some(pack) => self.put_string(&pack.to_bytes()),
+                None => hash::write(self, hash),
             },
-            Object::Stream(stream) => {
-                self.begin_key(stream::kind_of(stream), key, expire_ms, access)?;
-                stream::write(self, stream)
-            }
+            Object::Stream(stream) => stream::write(self, stream),
         }
     }
 
@@ -199,6 +200,23 @@ impl<W: Write> Writer<W> {
                 self.put_string(bytes)
             }
         }
+    }
+}
+
+/// The number of the form in which an object is written.
+fn kind_of(object: &Object) -> u8 {
+    match object {
+        Object::List(_) => list::WRITTEN,
+        Object::Set(set) => match set.view() {
+            SetView::Ints(_) => set::WRITTEN_INTS,
+            SetView::Packed(_) | SetView::Table => set::WRITTEN,
+        },
+        Object::SortedSet(set) if set.listpack().is_some() => sorted_set::WRITTEN_PACKED,
+        Object::SortedSet(_) => sorted_set::WRITTEN,
+        Object::Hash(hash) if hash.next_due().is_some() => hash::WRITTEN_EXPIRING,
+        Object::Hash(hash) if hash.as_listpack().is_some() => hash::WRITTEN_PACKED,
+        Object::Hash(_) => hash::WRITTEN,
+        Object::Stream(stream) => stream::kind_of(stream),
     }
 }
 
