@@ -253,7 +253,8 @@ fn exchange(our: &mut Client, their: &mut Client, seed: u64) {
             // something is compressed is no part of the format.
             let has_order = !encodings.iter().any(|name| name.text().contains("hashtable"));
             let same_form = encodings[0] == encodings[1] || encodings[1].text().contains("quicklist");
-            if compression == "no" && has_order && same_form {
+            // Distances as scores are written with as many digits as they need since 7.2, with 17 before.
+            if compression == "no" && has_order && same_form && key != b"dist" {
                 assert_eq!(a, b, "seed {seed}, {:?}", String::from_utf8_lossy(&key));
             }
             let digest = our.call(&[&b"DEBUG"[..], b"DIGEST-VALUE", &key[..]]);
