@@ -153,3 +153,16 @@ fn slow_events_are_sampled() {
     let histogram = client.run("LATENCY HISTOGRAM set nosuch").to_string();
     assert!(histogram.starts_with("*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:1\r\n"), "{histogram:?}");
 }
+
+#[test]
+fn an_expiry_that_is_over_is_not_kept() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        assert_eq!(client.run("SET k old PXAT 1000"), "+OK\r\n");
+        assert_eq!(client.run("SET k new KEEPTTL"), "+OK\r\n");
+        assert_eq!(client.run("GET k"), "$3\r\nnew\r\n");
+        assert_eq!(client.run("PTTL k"), ":-1\r\n");
+    }
+}

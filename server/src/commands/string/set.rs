@@ -60,8 +60,9 @@ fn read_old(cx: &mut Cx<'_>, key: Key<'_>) -> Result<(), CommandError> {
 /// Writes the value and announces it.
 #[inline]
 fn store(cx: &mut Cx<'_>, key: Key<'_>, value: &[u8], expire: Expire) {
-    if cx.server.access.counts() {
-        cx.server.locate(cx.db, key); // counts the use of a key that is overwritten
+    if cx.server.access.counts() || expire == Expire::Keep {
+        // Counts the use of a key that is overwritten; one whose time is up has no expiry that could be kept.
+        cx.server.locate(cx.db, key);
     }
     let outcome =
         cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, NewValue::from_bytes(value), expire);
