@@ -74,6 +74,9 @@ impl Defrag {
     /// Forgets the counters (CONFIG RESETSTAT).
     pub fn reset(&mut self) {
         (self.allocations, self.keys, self.total_ns) = ((0, 0), (0, 0), 0);
+        if let Some(pass) = &mut self.pass {
+            pass.moved_before = 0;
+        }
         self.since_ns = self.since_ns.map(|_| monotonic_ns());
     }
 
@@ -108,8 +111,9 @@ impl Fragmentation {
     }
 }
 
-/// Whether something in this slab is worth moving: others of its size are fuller on average, by more than an eighth of
-/// what is free in them. New allocations go to the current slab, which would make it the next to be emptied.
+/// Whether something in this slab is worth moving: the slab is not much fuller than those of its size are on average, full
+/// ones among them; the eighth keeps passes from ending while many slabs are near the average. The current slab is where
+/// what is moved goes to.
 fn is_worth_moving(slab: SlabUse) -> bool {
     let (free, all) = (slab.free as u128, slab.regions as u128);
     let (bin_free, bin_all) = (slab.bin_free as u128, slab.bin_regions as u128);
@@ -241,6 +245,17 @@ mod tests {
 
     fn slab(free: usize, bin_free: usize) -> SlabUse {
         SlabUse { free, regions: 100, bin_free, bin_regions: 1000, is_current: false }
+    }
+
+    #[test]
+    fn counters_are_reset_within_a_pass() {
+        let mut defrag = Defrag { allocations: (5, 7), keys: (1, 2), ..Defrag::default() };
+        defrag.begin();
+        defrag.reset();
+        let before = defrag.pass.as_ref().map(|pass| pass.moved_before);
+        assert_eq!((defrag.allocations, defrag.keys, before), ((0, 0), (0, 0), Some(0)));
+        defrag.stop();
+        assert_eq!((defrag.due_at(), defrag.cpu_percent), (None, 0));
     }
 
     #[test]

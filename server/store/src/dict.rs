@@ -19,31 +19,25 @@
 //!
 //! `V` is the width of the values in bytes: 0 for a set, or [`VARIABLE`].
 
+mod leaf;
+
 use std::fmt;
 use std::sync::LazyLock;
 
+use leaf::{Leaf, SLOTS};
 use triomphe::Arc;
 
 use crate::hash::{Hash, Seed};
-use crate::raw::entry::class_size;
 use crate::relocate::Mover;
 use crate::value::SharedBytes;
 
 /// Says that values differ in length.
 pub const VARIABLE: usize = usize::MAX;
 
-/// Items of a leaf at most.
-const SLOTS: usize = if cfg!(test) { 8 } else { 48 };
 /// Bytes of a leaf from which on it splits.
 const LEAF_BYTES: usize = 4096;
 /// Nodes below a node at most.
 const KIDS: usize = if cfg!(test) { 4 } else { 64 };
-/// Longest item that lies in its leaf, key and value, bytes.
-const NEAR: usize = 250;
-/// Stands for the length of an item that lies elsewhere.
-const FAR: u8 = 0xff;
-/// Size of the entry of an item that lies elsewhere: mark and index.
-const FAR_ENTRY: usize = 3;
 /// Leaves looked at for an estimate of the memory in use.
 const SAMPLED: usize = 32;
 
@@ -59,23 +53,6 @@ static SEED: LazyLock<Seed> = LazyLock::new(|| {
 #[inline]
 pub fn dict_hash(key: &[u8]) -> Hash {
     SEED.hash(key)
-}
-
-/// An item too long for its leaf.
-struct Far {
-    key: Box<[u8]>,
-    value: SharedBytes,
-}
-
-#[derive(Clone)]
-struct Leaf<const V: usize> {
-    tags: [u8; SLOTS],
-    places: [u16; SLOTS],
-    len: u8,
-    bytes: Vec<u8>,
-    /// Rarely there, so it takes one word instead of three.
-    #[expect(clippy::box_collection, reason = "a leaf is to stay small")]
-    far: Option<Box<Vec<Arc<Far>>>>,
 }
 
 /// A subtree: what lies at or above `first` and below the next one's.
@@ -130,18 +107,6 @@ struct Half<const V: usize> {
     first: u64,
     count: usize,
     node: Arc<Node<V>>,
-}
-
-impl<const V: usize> Leaf<V> {
-    fn relocate(&mut self, mover: &mut Mover<'_>) {
-        mover.vec(&mut self.bytes);
-        for far in self.far.iter_mut().flat_map(|far| far.iter_mut()) {
-            if let Some(far) = Arc::get_mut(far) {
-                mover.slice(&mut far.key);
-                far.value.relocate(mover);
-            }
-        }
-    }
 }
 
 impl<const V: usize> Dict<V> {
@@ -440,7 +405,7 @@ fn insert_into_leaf<const V: usize>(leaf: &mut Leaf<V>, new: New<'_>) -> (bool, 
     if let Some(slot) = found {
         leaf.remove(slot);
     }
-    let full = leaf.len() == SLOTS || leaf.bytes.len() >= LEAF_BYTES;
+    let full = leaf.len() == SLOTS || leaf.byte_len() >= LEAF_BYTES;
     let mut half = if full { leaf.split() } else { None };
     match &mut half {
         Some((first, right)) if new.hash.prefix() >= *first => right.add(new),
@@ -507,412 +472,11 @@ impl<const V: usize> Node<V> {
     /// How full a node is.
     fn size(&self) -> usize {
         match self {
-            Node::Leaf(leaf) => leaf.bytes.len().max(leaf.len() * ROOM / SLOTS),
+            Node::Leaf(leaf) => leaf.byte_len().max(leaf.len() * ROOM / SLOTS),
             Node::Inner(kids) => kids.len() * ROOM / KIDS,
         }
     }
 }
 
-impl<const V: usize> Leaf<V> {
-    fn new() -> Self {
-        Self { tags: [0; SLOTS], places: [0; SLOTS], len: 0, bytes: Vec::new(), far: None }
-    }
-
-    #[inline]
-    fn len(&self) -> usize {
-        usize::from(self.len)
-    }
-
-    /// Slots whose tag is `tag`, as bits. Eight tags per step.
-    #[inline]
-    fn candidates(&self, tag: u8) -> u64 {
-        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-        /// Moves bit 8n to bit 56 + n.
-        const GATHER: u64 = 0x0102_0408_1020_4080;
-        let pattern = u64::from_le_bytes([tag; 8]);
-        let mut found = 0;
-        for (at, eight) in self.tags.chunks_exact(8).enumerate() {
-            let differs = u64::from_le_bytes(eight.try_into().expect("eight of them")) ^ pattern;
-            let equal = !(((differs & LOW) + LOW) | differs | LOW);
-            found |= ((equal >> 7).wrapping_mul(GATHER) >> 56) << (8 * at);
-        }
-        found & ((1 << self.len) - 1)
-    }
-
-    #[inline]
-    fn find(&self, hash: Hash, key: &[u8]) -> Option<usize> {
-        let mut candidates = self.candidates(hash.tag());
-        while candidates != 0 {
-            let slot = candidates.trailing_zeros() as usize;
-            if self.item(slot).0 == key {
-                return Some(slot);
-            }
-            candidates &= candidates - 1;
-        }
-        None
-    }
-
-    #[inline]
-    fn item(&self, slot: usize) -> (&[u8], &[u8]) {
-        let entry = &self.bytes[usize::from(self.places[slot])..];
-        if entry[0] == FAR {
-            let far = &self.far_items()[far_index(entry)];
-            return (&far.key, &far.value);
-        }
-        let key_len = usize::from(entry[0]);
-        match V {
-            VARIABLE => {
-                let (key, rest) = entry[2..].split_at(key_len);
-                (key, &rest[..usize::from(entry[1])])
-            }
-            _ => {
-                let (key, rest) = entry[1..].split_at(key_len);
-                (key, &rest[..V])
-            }
-        }
-    }
-
-    fn far_items(&self) -> &[Arc<Far>] {
-        self.far.as_ref().map_or(&[], |far| far.as_slice())
-    }
-
-    fn far(&self, slot: usize) -> Option<&Far> {
-        let entry = &self.bytes[usize::from(self.places[slot])..];
-        (entry[0] == FAR).then(|| &*self.far_items()[far_index(entry)])
-    }
-
-    fn entry_size(&self, slot: usize) -> usize {
-        match self.far(slot) {
-            Some(_) => FAR_ENTRY,
-            None => {
-                let (key, value) = self.item(slot);
-                near_size::<V>(key.len(), value.len())
-            }
-        }
-    }
-
-    /// Adds an item whose key is not there. There is a slot for it.
-    fn add(&mut self, new: New<'_>) {
-        let New { hash, key, value } = new;
-        let near = key.len() + value.len() <= NEAR;
-        let size = if near { near_size::<V>(key.len(), value.len()) } else { FAR_ENTRY };
-        self.reserve(size);
-        let slot = self.take_slot(hash.tag());
-        self.places[slot] = u16::try_from(self.bytes.len()).expect("a leaf stays small");
-        if near {
-            self.bytes.push(key.len() as u8);
-            if V == VARIABLE {
-                self.bytes.push(value.len() as u8);
-            }
-            self.bytes.extend_from_slice(key);
-            self.bytes.extend_from_slice(value);
-        } else {
-            self.push_far(Arc::new(Far { key: key.into(), value: SharedBytes::new(value.to_vec()) }));
-        }
-    }
-
-    fn take_slot(&mut self, tag: u8) -> usize {
-        let slot = self.len();
-        assert!(slot < SLOTS, "over {SLOTS} items have the same {} bits of hash", Hash::PREFIX_BITS);
-        self.tags[slot] = tag;
-        self.len += 1;
-        slot
-    }
-
-    fn push_far(&mut self, item: Arc<Far>) {
-        let far = self.far.get_or_insert_default();
-        self.bytes.push(FAR);
-        self.bytes.extend_from_slice(&(far.len() as u16).to_le_bytes());
-        far.push(item);
-    }
-
-    /// Room for so many bytes more, in a size that the allocator has.
-    fn reserve(&mut self, more: usize) {
-        let needed = self.bytes.len() + more;
-        if needed > self.bytes.capacity() {
-            self.bytes.reserve_exact(class_size(needed) - self.bytes.len());
-        }
-    }
-
-    /// Sets a value where it lies if its length stays; false when it does not.
-    fn overwrite(&mut self, slot: usize, value: &[u8]) -> bool {
-        let old = self.item(slot).1;
-        if old.len() != value.len() || self.far(slot).is_some() {
-            return false;
-        }
-        let end = usize::from(self.places[slot]) + self.entry_size(slot);
-        self.bytes[end - value.len()..end].copy_from_slice(value);
-        true
-    }
-
-    fn remove(&mut self, slot: usize) {
-        let (place, size) = (self.places[slot], self.entry_size(slot));
-        if self.far(slot).is_some() {
-            self.remove_far(far_index(&self.bytes[usize::from(place)..]));
-        }
-        self.bytes.drain(usize::from(place)..usize::from(place) + size);
-        let last = self.len() - 1;
-        self.tags[slot] = self.tags[last];
-        self.places[slot] = self.places[last];
-        self.len -= 1;
-        for other in &mut self.places[..last] {
-            if *other > place {
-                *other -= size as u16;
-            }
-        }
-        if self.bytes.len() < self.bytes.capacity() / 2 {
-            self.bytes.shrink_to(class_size(self.bytes.len() + 1));
-        }
-    }
-
-    /// Takes a long item out and gives its index to the last one.
-    fn remove_far(&mut self, index: usize) {
-        let far = self.far.as_mut().expect("it has long items");
-        far.swap_remove(index);
-        let moved = far.len();
-        if far.is_empty() {
-            self.far = None;
-        }
-        for slot in 0..self.len() {
-            let at = usize::from(self.places[slot]);
-            if moved != index && self.bytes[at] == FAR && far_index(&self.bytes[at..]) == moved {
-                self.bytes[at + 1..at + FAR_ENTRY].copy_from_slice(&(index as u16).to_le_bytes());
-            }
-        }
-    }
-
-    /// Moves the items with the greater hashes to a leaf of their own, which begins at the position that is returned.
-    /// `None` when all hashes are the same.
-    fn split(&mut self) -> Option<(u64, Self)> {
-        let mut hashes = [Hash(0); SLOTS];
-        let mut sorted = [0; SLOTS];
-        let len = self.len();
-        for slot in 0..len {
-            hashes[slot] = dict_hash(self.item(slot).0);
-            sorted[slot] = hashes[slot].prefix();
-        }
-        let sorted = &mut sorted[..len];
-        sorted.sort_unstable();
-        let middle = sorted[len / 2];
-        let first = if middle > sorted[0] { middle } else { *sorted.iter().find(|at| **at > middle)? };
-        let (mut left, mut right) = (Self::new(), Self::new());
-        for (slot, hash) in hashes[..len].iter().enumerate() {
-            let half = if hash.prefix() < first { &mut left } else { &mut right };
-            half.add_from(self, slot);
-        }
-        *self = left;
-        Some((first, right))
-    }
-
-    /// Adds a copy of another leaf's item.
-    fn add_from(&mut self, other: &Self, slot: usize) {
-        let own = self.take_slot(other.tags[slot]);
-        let size = other.entry_size(slot);
-        self.reserve(size);
-        self.places[own] = self.bytes.len() as u16;
-        if other.far(slot).is_some() {
-            let index = far_index(&other.bytes[usize::from(other.places[slot])..]);
-            self.push_far(other.far_items()[index].clone());
-        } else {
-            let place = usize::from(other.places[slot]);
-            self.bytes.extend_from_slice(&other.bytes[place..place + size]);
-        }
-    }
-
-    fn append(&mut self, other: &Self) {
-        self.reserve(other.bytes.len());
-        (0..other.len()).for_each(|slot| self.add_from(other, slot));
-    }
-
-    fn memory_usage(&self) -> usize {
-        let far = |far: &Arc<Far>| size_of::<Far>() + 16 + far.key.len() + far.value.memory_usage();
-        let far: usize = self.far_items().iter().map(far).sum();
-        size_of::<Node<V>>() + 8 + self.bytes.capacity() + far
-    }
-}
-
-/// Size of the entry of an item that lies in its leaf.
-#[inline]
-fn near_size<const V: usize>(key_len: usize, value_len: usize) -> usize {
-    key_len + value_len + if V == VARIABLE { 2 } else { 1 }
-}
-
-fn far_index(entry: &[u8]) -> usize {
-    usize::from(u16::from_le_bytes([entry[1], entry[2]]))
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::{HashMap, HashSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    type Model = HashMap<Vec<u8>, Vec<u8>>;
-
-    fn check_same<const V: usize>(dict: &Dict<V>, model: &Model) {
-        assert_eq!(dict.len(), model.len());
-        let found: Model = dict.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-        assert_eq!(&found, model);
-        check_shape(&dict.root, 0, u64::MAX);
-        for rank in 0..dict.len() {
-            assert!(model.contains_key(dict.nth(rank).expect("in range").0));
-        }
-        assert!(dict.nth(dict.len()).is_none());
-    }
-
-    /// Depth of a subtree, after looking at its bounds and counts.
-    fn check_shape<const V: usize>(node: &Node<V>, first: u64, end: u64) -> (usize, usize) {
-        match node {
-            Node::Leaf(leaf) => {
-                for slot in 0..leaf.len() {
-                    let at = dict_hash(leaf.item(slot).0).prefix();
-                    assert!(first <= at && at < end);
-                }
-                let sizes: usize = (0..leaf.len()).map(|slot| leaf.entry_size(slot)).sum();
-                assert_eq!(sizes, leaf.bytes.len());
-                (0, leaf.len())
-            }
-            Node::Inner(kids) => {
-                assert!(!kids.is_empty() && kids.len() <= KIDS);
-                let mut depth = None;
-                for (at, kid) in kids.iter().enumerate() {
-                    let end = kids.get(at + 1).map_or(end, |next| next.first);
-                    assert!(kid.first < end && (at == 0 || kid.first >= first));
-                    let (below, count) = check_shape(&kid.node, if at == 0 { first } else { kid.first }, end);
-                    assert_eq!((count, *depth.get_or_insert(below)), (kid.count, below));
-                }
-                (depth.expect("not empty") + 1, kids.iter().map(|kid| kid.count).sum())
-            }
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    enum Op {
-        Insert(u16, u16),
-        Remove(u16),
-        Clone,
-        Scan(u8),
-    }
-
-    fn key(n: u16) -> Vec<u8> {
-        let len = if n.is_multiple_of(13) { 300 } else { usize::from(n % 5) };
-        [&n.to_le_bytes()[..], &vec![b'k'; len]].concat()
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![
-            8 => (0u16..400, 0u16..400).prop_map(|(key, len)| Op::Insert(key, len)),
-            6 => (0u16..400).prop_map(Op::Remove),
-            1 => Just(Op::Clone),
-            1 => (1u8..20).prop_map(Op::Scan),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 200 }))]
-
-        #[test]
-        fn behaves_like_a_map_and_clones_stay(ops in proptest::collection::vec(op(), 0..600)) {
-            let (mut dict, mut model) = (Dict::<VARIABLE>::default(), Model::new());
-            let mut clones = Vec::new();
-            let (mut cursor, mut throughout, mut emitted) = (0, HashSet::new(), Vec::new());
-            for op in ops {
-                match op {
-                    Op::Insert(n, len) => {
-                        let value = vec![n as u8; usize::from(len)];
-                        prop_assert_eq!(dict.insert(&key(n), &value), model.insert(key(n), value).is_none());
-                    }
-                    Op::Remove(n) => {
-                        throughout.remove(&key(n));
-                        prop_assert_eq!(dict.remove(&key(n)), model.remove(&key(n)).is_some());
-                    }
-                    Op::Clone => clones.push((dict.clone(), model.clone())),
-                    Op::Scan(count) => {
-                        if cursor == 0 {
-                            throughout = model.keys().cloned().collect();
-                        }
-                        cursor = dict.scan(cursor, usize::from(count), |key, _| emitted.push(key.to_vec()));
-                        if cursor == 0 {
-                            let distinct: HashSet<_> = emitted.drain(..).collect();
-                            prop_assert!(throughout.is_subset(&distinct));
-                        }
-                    }
-                }
-            }
-            check_same(&dict, &model);
-            for (clone, model) in &clones {
-                check_same(clone, model);
-            }
-            for n in 0..400 {
-                prop_assert_eq!(dict.get(&key(n)), model.get(&key(n)).map(Vec::as_slice));
-            }
-            for n in 0..400 {
-                dict.remove(&key(n));
-            }
-            check_same(&dict, &Model::new());
-            prop_assert!(matches!(&*dict.root, Node::Leaf(_)));
-        }
-    }
-
-    #[test]
-    fn a_scan_emits_each_item_once_if_nothing_changes() {
-        let mut dict = Dict::<0>::default();
-        (0..5000u32).for_each(|n| assert!(dict.insert(&n.to_le_bytes(), b"")));
-        let mut emitted = HashSet::new();
-        let mut cursor = 0;
-        loop {
-            cursor = dict.scan(cursor, 10, |key, _| assert!(emitted.insert(key.to_vec())));
-            if cursor == 0 {
-                break;
-            }
-        }
-        assert_eq!(emitted.len(), 5000);
-        dict.scan(u64::MAX, 10, |_, _| {});
-    }
-
-    #[test]
-    fn fixed_values_are_overwritten_in_place() {
-        let mut dict = Dict::<8>::default();
-        (0..1000u64).for_each(|n| assert!(dict.insert(&n.to_be_bytes(), &n.to_le_bytes())));
-        (0..1000u64).for_each(|n| assert!(!dict.insert(&n.to_be_bytes(), &(n + 1).to_le_bytes())));
-        assert_eq!(dict.get(&7u64.to_be_bytes()), Some(&8u64.to_le_bytes()[..]));
-    }
-
-    #[test]
-    fn a_clone_shares_all_but_one_path() {
-        let mut dict = Dict::<0>::default();
-        (0..10_000u32).for_each(|n| assert!(dict.insert(&n.to_le_bytes(), b"")));
-        let clone = dict.clone();
-        dict.insert(b"another", b"");
-        fn shared<const V: usize>(one: &Arc<Node<V>>, other: &Arc<Node<V>>) -> usize {
-            match (&**one, &**other) {
-                _ if Arc::ptr_eq(one, other) => 0,
-                (Node::Inner(a), Node::Inner(b)) => {
-                    let differing = a.iter().filter(|kid| !b.iter().any(|o| Arc::ptr_eq(&o.node, &kid.node)));
-                    1 + differing.count()
-                }
-                _ => 1,
-            }
-        }
-        assert!(shared(&dict.root, &clone.root) <= 3);
-        assert_eq!((dict.len(), clone.len()), (10_001, 10_000));
-        assert!(!clone.contains(b"another"));
-    }
-
-    #[test]
-    fn the_estimate_of_memory_is_close() {
-        let mut dict = Dict::<0>::default();
-        (0..50_000u64).for_each(|n| assert!(dict.insert(format!("member:{n:09}").as_bytes(), b"")));
-        let mut exact = 0;
-        let mut from = Some(0);
-        while let Some(at) = from {
-            let (leaf, _, next) = dict.leaf_from(at);
-            exact += leaf.memory_usage();
-            from = next;
-        }
-        let estimate = dict.memory_usage();
-        assert!(estimate > exact * 8 / 10 && estimate < exact * 15 / 10, "{estimate} {exact}");
-    }
-}
+mod tests;
