@@ -119,11 +119,17 @@ impl<'a> Cx<'a> {
     /// wait for memory once per key.
     pub fn each_key<'k>(
         &mut self,
-        words: impl Iterator<Item = &'k [u8]>,
+        mut words: impl ExactSizeIterator<Item = &'k [u8]>,
         mut visit: impl FnMut(&mut Self, Key<'k>),
     ) {
         const AHEAD: usize = 32;
-        let mut words = words.fuse();
+        if words.len() == 1 {
+            // Nothing to fetch beside it.
+            return words.for_each(|bytes| {
+                let key = self.key(bytes);
+                visit(self, key);
+            });
+        }
         let mut hashes = [Hash(0); AHEAD];
         let mut keys: [&[u8]; AHEAD] = [b""; AHEAD];
         loop {

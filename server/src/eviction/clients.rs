@@ -27,6 +27,8 @@ pub struct Leaving {
 
 impl Leaving {
     fn add(&mut self, link: &Arc<Link>) {
+        // Without `maxmemory` nobody else asks.
+        self.links.retain(|link| link.strong_count() > 0);
         self.links.push(Arc::downgrade(link));
         self.since = monotonic_ns();
     }
@@ -100,5 +102,29 @@ impl Server {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::net::{Home, Peer};
+
+    fn link() -> Arc<Link> {
+        let peer = Peer { address: "".into(), local: "".into(), fd: -1, unix: true, loopback: true };
+        Arc::new(Link::new(peer, Arc::new(Home::default())))
+    }
+
+    #[test]
+    fn only_connections_that_have_not_ended_are_waited_for() {
+        let (mut leaving, stays) = (Leaving::default(), link());
+        for _ in 0..1000 {
+            leaving.add(&link()); // it ends at once
+        }
+        assert!(leaving.links.len() <= 1 && !leaving.any());
+        leaving.add(&stays);
+        assert!(leaving.any());
+        drop(stays);
+        assert!(!leaving.any());
     }
 }
