@@ -1,3 +1,5 @@
+//! The dictionary against a model, with small nodes.
+
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
