@@ -285,7 +285,7 @@ impl Db {
     pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {
         let Some(at) = self.table.find(hash, key) else {
             self.insert(hash, key, value, expire);
-            return SetOutcome { replaced: None, garbage: None };
+            return SetOutcome { replaced: None, expire: None, garbage: None };
         };
         self.before_change(at, true);
         let entry = self.table.item(at);
@@ -305,7 +305,7 @@ impl Db {
         });
         self.expiry_changed(at, old_expire, expire);
         self.inside_changed(at, old);
-        SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
+        SetOutcome { replaced: Some(kind), expire: old_expire, garbage: big.map(Garbage::from) }
     }
 
     /// Stores an object under a key that is not there, to fill it at once: an empty one must not stay.
@@ -638,6 +638,8 @@ impl<'a> EntryMut<'a> {
 pub struct SetOutcome {
     /// The type of the value that was overwritten; `None` for a new key.
     pub replaced: Option<Kind>,
+    /// When what was overwritten expires, unix ms: if that is over, the key was missing already.
+    pub expire: Option<i64>,
     /// The old value when it may take long to free: drop it where that does not matter.
     pub garbage: Option<Garbage>,
 }
