@@ -108,6 +108,11 @@ impl Replication {
         &self.id
     }
 
+    /// Gives the stream another name, as if it were not the same any more.
+    pub fn change_id(&mut self) {
+        self.id = random_hex();
+    }
+
     /// Name, offset and selected database of the stream, for a snapshot's header.
     pub fn place_in_stream(&self) -> Option<(String, i64, u32)> {
         self.backlog.as_ref()?;

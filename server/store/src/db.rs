@@ -226,18 +226,28 @@ impl Db {
         self.table.sample(random, count, SAMPLED_SEGMENTS, |entry| visit(Entry(entry)));
     }
 
-    /// As [`Self::sample`], among the entries with an expiry: key, access bits and expiry of each.
+    /// As [`Self::sample`], among the entries with an expiry: key, access bits and expiry of each. Where these are rare it
+    /// visits more of them than `count`: all in a segment, since to prefer the first ones would spare the others for ever.
     pub fn sample_volatile(&mut self, random: u64, count: usize, mut visit: impl FnMut(&[u8], u32, i64)) {
         let mut visited = 0;
+        if self.expires * SPARSE > self.len() {
+            let among = count * self.len().div_ceil(self.expires);
+            self.table.sample(random, among, SAMPLED_SEGMENTS, |entry| {
+                if let Some(at) = entry.expire()
+                    && visited < count
+                {
+                    visited += 1;
+                    visit(entry.key(), entry.access(), at);
+                }
+            });
+        }
         let mut from = random;
         let mut budget = SAMPLED_VOLATILE;
         // Twice: from the place to the end, then from the start.
         for _ in 0..2 {
             while visited < count && budget > 0 && self.expires > 0 {
                 let went_on = self.table.sample_due(from, &mut budget, |entry| {
-                    if let Some(at) = entry.expire()
-                        && visited < count
-                    {
+                    if let Some(at) = entry.expire() {
                         visited += 1;
                         visit(entry.key(), entry.access(), at);
                     }
@@ -534,6 +544,8 @@ pub enum Due {
 
 /// Segments that a sample looks through: they hold some 50 entries each, unless most were deleted.
 const SAMPLED_SEGMENTS: usize = 16;
+/// Entries with an expiry are searched for by segment where they are less than one in so many.
+const SPARSE: usize = 4;
 /// Budget of a sample of entries with an expiry, as in [`Db::expired`]: some 300 µs where they are rare.
 const SAMPLED_VOLATILE: usize = 8 * 1024;
 

@@ -506,4 +506,29 @@ mod tests {
         let nothing = keyspace.hash(b"nothing");
         assert!(!keyspace.copy((one, nothing, b"nothing"), (other, to, b"to")));
     }
+
+    #[test]
+    fn samples_reach_every_entry_with_an_expiry() {
+        for one_in in [1, 3, 50] {
+            let mut keyspace = Keyspace::new(1, [1, 2]);
+            let keys = 3000;
+            for n in 0..keys {
+                let key = format!("key:{n}").into_bytes();
+                let expire = if n % one_in == 0 { Expire::At(i64::MAX) } else { Expire::None };
+                let hash = keyspace.hash(&key);
+                keyspace.db_mut(DbIndex(0)).set(hash, &key, NewValue::Int(n), expire);
+            }
+            let mut seen = std::collections::HashSet::new();
+            let mut random = 1u64;
+            for _ in 0..30_000 {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                keyspace.db_mut(DbIndex(0)).sample_volatile(random.rotate_left(17), 5, |key, _, at| {
+                    assert_eq!(at, i64::MAX);
+                    seen.insert(key.to_vec());
+                });
+            }
+            assert_eq!(seen.len() as i64, (keys + one_in - 1) / one_in, "one in {one_in}");
+        }
+    }
 }
