@@ -1,17 +1,15 @@
 //! How well eviction guesses: a cache that has room for half of its data, beside Redis with the same keys asked for.
 //!
 //! Some keys are asked for far more often than others (Zipf's law); what is missing is stored. Both servers get the same
-//! sequence in the same steps, so that neither has more time than the other: what counts as recent, and when frequencies
-//! decay, goes by the clock. Each server's `maxmemory` is what it needs when empty and half of what its own data takes, so
-//! that a smaller footprint buys no hits; then it is corrected until half of the keys are kept, because tables don't shrink as
-//! data does. The first third of the requests warms up and does not count.
+//! sequence in the same steps from the first key on, so that neither has more time than the other: what counts as recent, and
+//! when frequencies decay, goes by the clock. Each server's `maxmemory` is what it uses with half of the keys, so that a
+//! smaller footprint buys no hits. The first third of the requests warms up and does not count.
 
 use crate::client::{Client, Reply, encode, key, mix, value};
 use crate::memory::launch;
 use crate::process::Server;
 use crate::table::{Table, thousands};
 use crate::{Kind, Options, Result};
-use std::time::Duration;
 
 /// Millions of keys unless told otherwise.
 const KEYS: f64 = 0.5;
@@ -21,8 +19,6 @@ const REQUESTS: u64 = 8;
 const STEP: u64 = 100;
 /// Exponent of Zipf's law: that of YCSB's workloads.
 const EXPONENT: f64 = 0.99;
-/// Times that a limit is corrected by the number of keys that are kept.
-const CORRECTIONS: usize = 3;
 /// A rate may lie so far below Redis's, percentage points: chance alone, since both choose victims from random samples.
 const TOLERANCE: f64 = 0.5;
 /// Policies, and whether keys need an expiry for them.
@@ -81,45 +77,20 @@ struct Cache {
 }
 
 impl Cache {
-    /// One that holds as much as it may of so many keys.
-    fn filled(kind: Kind, policy: &str, expires: bool, keys: u64, options: &Options) -> Result<Cache> {
+    /// An empty one that has room for half of so many keys.
+    fn empty(kind: Kind, policy: &str, expires: bool, keys: u64, options: &Options) -> Result<Cache> {
         let server = launch(kind, options, &["--maxmemory-policy", policy])?;
-        let client = server.client()?;
-        let mut cache = Cache { server, client, expires, limit: 0, hits: 0 };
-        let empty = cache.figure("used_memory")?;
-        // In no order that has to do with how often they will be asked for.
-        let order = |n: u64| (n.wrapping_mul(0x9e37_79b9) ^ options.seed) % keys;
-        cache.client.load(keys, |n, out| store(order(n), expires, out))?;
-        // What the order left out.
-        cache.client.load(keys, |n, out| store(n, expires, out))?;
-        let full = cache.figure("used_memory")?;
-        cache.set_limit(empty + (full - empty) / 2)?;
-        for _ in 0..CORRECTIONS {
-            let lacking = keys as f64 / 2.0 - cache.kept()?;
-            let per_key = (full - empty) as f64 / keys as f64;
-            cache.set_limit((cache.limit as f64 + lacking * per_key) as u64)?;
-            cache.client.load(keys, |n, out| store(n, expires, out))?;
-        }
-        Ok(cache)
-    }
-
-    /// Sets `maxmemory` and waits until that is kept.
-    fn set_limit(&mut self, bytes: u64) -> Result<()> {
-        self.limit = bytes;
-        self.client.call(&[b"CONFIG", b"SET", b"maxmemory", bytes.to_string().as_bytes()])?;
-        while self.figure("used_memory")? > bytes + bytes / 200 {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        let mut client = server.client()?;
+        client.load(keys / 2, |n, out| store(n, expires, out))?;
+        let limit = figure(&server, "used_memory")?;
+        client.call(&[b"FLUSHALL", b"SYNC"])?;
+        client.call(&[b"CONFIG", b"SET", b"maxmemory", limit.to_string().as_bytes()])?;
+        Ok(Cache { server, client, expires, limit, hits: 0 })
     }
 
     /// The number of keys.
     fn kept(&mut self) -> Result<f64> {
         Ok(self.client.call(&[b"DBSIZE"])?.integer()? as f64)
-    }
-
-    fn figure(&self, field: &str) -> Result<u64> {
-        Ok(self.server.info(field)?.ok_or_else(|| format!("INFO without {field}"))?.parse()?)
     }
 
     fn ask(&mut self, numbers: &[u64]) -> Result<()> {
@@ -145,6 +116,10 @@ impl Cache {
     }
 }
 
+fn figure(server: &Server, field: &str) -> Result<u64> {
+    Ok(server.info(field)?.ok_or_else(|| format!("INFO without {field}"))?.parse()?)
+}
+
 fn store(number: u64, expires: bool, out: &mut Vec<u8>) {
     let (key, value) = (key(number), value(number));
     if expires {
@@ -157,8 +132,8 @@ fn store(number: u64, expires: bool, out: &mut Vec<u8>) {
 fn measure(policy: &str, expires: bool, zipf: &Zipf, options: &Options, table: &mut Table) -> Result<bool> {
     let keys = zipf.upto.len() as u64;
     let mut caches = [
-        Cache::filled(Kind::Ochre, policy, expires, keys, options)?,
-        Cache::filled(Kind::Redis, policy, expires, keys, options)?,
+        Cache::empty(Kind::Ochre, policy, expires, keys, options)?,
+        Cache::empty(Kind::Redis, policy, expires, keys, options)?,
     ];
     let counting = REQUESTS * keys / STEP;
     let warm_up = counting / 2;
@@ -179,7 +154,7 @@ fn measure(policy: &str, expires: bool, zipf: &Zipf, options: &Options, table: &
             cache.server.kind.name().to_owned(),
             format!("{:.1}", cache.limit as f64 / 1e6),
             format!("{} ({:.1} %)", thousands(kept), 100.0 * kept / keys as f64),
-            thousands(cache.figure("evicted_keys")? as f64),
+            thousands(figure(&cache.server, "evicted_keys")? as f64),
             format!("{rate:.2} %"),
             match (cache.server.kind, met) {
                 (Kind::Ochre, true) => format!("PASS (>= {:.2} %)", rates[1] - TOLERANCE),

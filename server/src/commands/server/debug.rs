@@ -28,7 +28,7 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             Ok(Outcome::Done)
         }
         (b"change-repl-id", 0) => {
-            tracing::info!("Changing replication IDs after receiving change-repl-id");
+            tracing::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
             cx.server.replication.change_id();
             cx.reply.ok();
             Ok(Outcome::Done)
