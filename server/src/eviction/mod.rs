@@ -222,8 +222,8 @@ impl Server {
                 candidates += self.sample(DbIndex(index));
             }
             while let Some(Candidate { db, key, .. }) = self.eviction.pool.pop() {
-                // It may have gone since it was sampled, or lost its expiry. That it may have been used is left aside, as in
-                // Redis: to spare it then costs hits with LFU and wins none with LRU (`ochre-bench hitrate`).
+                // It may have gone since it was sampled, or lost its expiry. That it may have been used is left aside: to
+                // spare it then changes no rate of hits (`ochre-bench hitrate`).
                 let hash = self.keyspace.hash(&key);
                 let entry = self.keyspace.db(db).get(hash, &key);
                 if entry.is_some_and(|entry| !self.is_volatile_policy() || entry.expire().is_some()) {
