@@ -28,6 +28,10 @@ pub trait Context {
     fn now_ms(&self) -> i64;
     /// Whether the running command may not enter subscribe mode: inside a script. EXEC may, as in Redis.
     fn deny_blocking(&self) -> bool;
+    /// Whether EXEC runs the command.
+    fn in_transaction(&self) -> bool {
+        false
+    }
     /// Checks a user's password; `None` as user means the password alone was given.
     ///
     /// # Errors
@@ -48,6 +52,8 @@ pub trait Context {
     fn unblock(&mut self, slot: Slot, with_error: bool) -> bool;
     /// Publishes to the node's own subscribers (and beyond, where the daemon has more); number of receivers.
     fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize;
+    /// Publishes to the subscribers of a shard channel; their number.
+    fn publish_to_shard(&mut self, channel: &[u8], message: &[u8]) -> usize;
     /// Whether the running client may run this command at all, for `COMMAND` filters of later ACLs.
     fn may_run(&self, _command: CommandId) -> bool {
         true

@@ -5,6 +5,7 @@ use crate::sentinel::Watchman;
 use common::command::{
     Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, Outcome, Table,
 };
+use common::pubsub::Target;
 use std::fmt::Write;
 
 /// Builds the table.
@@ -98,7 +99,7 @@ fn info(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         let _ = write!(
             text,
             "pubsub_channels:{}\r\npubsub_patterns:{}\r\n",
-            sentinel.pubsub.channels().count(),
+            sentinel.pubsub.channels(Target::Channel).count(),
             sentinel.pubsub.patterns()
         );
         sections.push(text);

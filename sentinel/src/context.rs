@@ -101,4 +101,8 @@ impl Context for Cx<'_> {
     fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
         self.sentinel.pubsub.publish(&mut self.sentinel.clients, channel, message)
     }
+
+    fn publish_to_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        self.sentinel.pubsub.publish_to_shard(&mut self.sentinel.clients, channel, message)
+    }
 }

@@ -134,11 +134,10 @@ impl Sentinel {
     /// Frees a client and what hangs on it.
     pub fn free_client(&mut self, slot: Slot) {
         let Some(mut client) = self.clients.remove(slot) else { return };
-        for name in client.channels.drain(..) {
-            self.pubsub.unsubscribe(Target::Channel, &name, slot);
-        }
-        for name in client.patterns.drain(..) {
-            self.pubsub.unsubscribe(Target::Pattern, &name, slot);
+        for target in Target::ALL {
+            for name in std::mem::take(client.subscribed_mut(target)) {
+                self.pubsub.unsubscribe(target, &name, slot);
+            }
         }
     }
 }

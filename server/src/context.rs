@@ -312,6 +312,10 @@ impl Context for Cx<'_> {
         self.caller == Caller::Script
     }
 
+    fn in_transaction(&self) -> bool {
+        self.caller == Caller::Exec
+    }
+
     fn authenticate(&mut self, user: Option<&[u8]>, password: &[u8]) -> Result<(), CommandError> {
         let expected = self.server.config.requirepass.as_bytes();
         let result = common::clients::check_default_user(expected, user, password);
@@ -356,5 +360,10 @@ impl Context for Cx<'_> {
     fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
         self.propagate = Propagate::Forced;
         self.server.pubsub.publish(&mut self.server.clients, channel, message)
+    }
+
+    fn publish_to_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        self.propagate = Propagate::Forced;
+        self.server.pubsub.publish_to_shard(&mut self.server.clients, channel, message)
     }
 }

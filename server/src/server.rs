@@ -19,7 +19,7 @@ use crate::watch::Watches;
 use common::clients::{Clients, Slot};
 use common::command::{CommandError, Daemon, Table};
 use common::net::{Batch, Mailbox};
-use common::pubsub::PubSub;
+use common::pubsub::{PubSub, Target};
 use std::collections::VecDeque;
 use store::stream::StreamLimits;
 use store::{
@@ -504,14 +504,11 @@ impl Server {
         crate::watch::unwatch_all(self, slot);
         self.blocked.forget(&mut self.clients, slot);
         self.resumed.retain(|(waiting, _)| *waiting != slot);
-        if let Some(client) = self.clients.get_mut(slot) {
-            for name in std::mem::take(&mut client.channels) {
-                self.pubsub.unsubscribe(common::pubsub::Target::Channel, &name, slot);
-            }
-        }
-        if let Some(client) = self.clients.get_mut(slot) {
-            for name in std::mem::take(&mut client.patterns) {
-                self.pubsub.unsubscribe(common::pubsub::Target::Pattern, &name, slot);
+        for target in Target::ALL {
+            let names =
+                self.clients.get_mut(slot).map(|client| std::mem::take(client.subscribed_mut(target)));
+            for name in names.unwrap_or_default() {
+                self.pubsub.unsubscribe(target, &name, slot);
             }
         }
         self.replication.forget(&mut self.clients, slot);

@@ -1,6 +1,6 @@
 //! Messages: to idle subscribers, to oneself, in both protocol versions.
 
-use ochre_tests::{Server, Settings, wait_until};
+use ochre_tests::{Server, Settings, check, wait_until};
 
 fn each(test: impl Fn(&Server)) {
     for threads in ["1", "2"] {
@@ -83,5 +83,70 @@ fn a_transaction_may_subscribe() {
         );
         assert_eq!(server.client().run("PUBLISH a x"), ":1\r\n");
         assert_eq!(client.read(), "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n");
+    });
+}
+
+#[test]
+fn shard_channels_are_apart() {
+    each(|server| {
+        let (mut subscriber, mut publisher) = (server.client(), server.client());
+        check(
+            &mut subscriber,
+            &[
+                ("SSUBSCRIBE c", "*3 $10 ssubscribe $1 c :1"),
+                ("SSUBSCRIBE c", "*3 $10 ssubscribe $1 c :1"),
+                ("SUBSCRIBE c", "*3 $9 subscribe $1 c :1"), // counted for itself
+                ("SUNSUBSCRIBE other", "*3 $12 sunsubscribe $5 other :1"),
+            ],
+        );
+        assert!(subscriber.run("GET x").is_error("ERR Can't execute 'get': only (P|S)SUBSCRIBE"));
+        check(
+            &mut publisher,
+            &[
+                ("SPUBLISH c hello", ":1"),
+                ("PUBLISH c world", ":1"),
+                ("PUBSUB SHARDCHANNELS", "*1 $1 c"),
+                ("PUBSUB SHARDCHANNELS d*", "*0"),
+                ("PUBSUB SHARDNUMSUB c d", "*4 $1 c :1 $1 d :0"),
+                ("PUBSUB SHARDNUMSUB", "*0"),
+                (
+                    "PUBSUB shardchannels a b",
+                    "-ERR unknown subcommand or wrong number of arguments for 'shardchannels'. Try PUBSUB HELP.",
+                ),
+                ("SPUBLISH c", "-ERR wrong number of arguments for 'spublish' command"),
+            ],
+        );
+        assert_eq!(publisher.call(&["EVAL", "return redis.call('spublish','c','s')", "0"]), ":1\r\n");
+        assert_eq!(subscriber.read(), "*3\r\n$8\r\nsmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n");
+        assert_eq!(subscriber.read(), "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nworld\r\n");
+        assert_eq!(subscriber.read(), "*3\r\n$8\r\nsmessage\r\n$1\r\nc\r\n$1\r\ns\r\n");
+        assert!(publisher.run("CLIENT LIST TYPE pubsub").text().contains(" sub=1 psub=0 ssub=1 "));
+        assert_eq!(server.info("pubsubshard_channels"), "1");
+        check(
+            &mut subscriber,
+            &[
+                ("SUNSUBSCRIBE", "*3 $12 sunsubscribe $1 c :0"),
+                ("SUNSUBSCRIBE", "*3 $12 sunsubscribe $-1 :0"),
+                ("SSUBSCRIBE c", "*3 $10 ssubscribe $1 c :1"),
+                ("RESET", "+RESET"),
+            ],
+        );
+        assert_eq!(publisher.run("SPUBLISH c x"), ":0\r\n");
+        assert_eq!(server.info("pubsubshard_channels"), "0");
+    });
+}
+
+#[test]
+fn a_transaction_may_not_subscribe_to_a_shard() {
+    each(|server| {
+        let mut client = server.client();
+        client.send_raw(b"MULTI\r\nSSUBSCRIBE a\r\nSUNSUBSCRIBE a\r\nEXEC\r\n");
+        for _ in 0..3 {
+            client.read();
+        }
+        assert_eq!(
+            client.read(),
+            "*2\r\n-ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client\r\n*3\r\n$12\r\nsunsubscribe\r\n$1\r\na\r\n:0\r\n"
+        );
     });
 }

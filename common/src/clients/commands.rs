@@ -186,13 +186,11 @@ pub(super) fn valid_name(name: &[u8], what: &str) -> Result<(), CommandError> {
 
 /// Drops all subscriptions of a client without telling it.
 pub(super) fn unsubscribe_all<C: Context>(cx: &mut C, slot: Slot) {
-    let Some(client) = cx.clients().get_mut(slot) else { return };
-    let (channels, patterns) = (std::mem::take(&mut client.channels), std::mem::take(&mut client.patterns));
-    for name in channels {
-        cx.pubsub().unsubscribe(Target::Channel, &name, slot);
-    }
-    for name in patterns {
-        cx.pubsub().unsubscribe(Target::Pattern, &name, slot);
+    for target in Target::ALL {
+        let Some(client) = cx.clients().get_mut(slot) else { return };
+        for name in std::mem::take(client.subscribed_mut(target)) {
+            cx.pubsub().unsubscribe(target, &name, slot);
+        }
     }
 }
 

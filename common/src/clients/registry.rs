@@ -5,9 +5,10 @@
 //! lands inside a reply.
 
 use crate::net::{Batch, Close, Link, Session};
+use crate::pubsub::Target;
 use crate::resp::{Mark, ProtocolError, Reply, Resp};
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -119,10 +120,8 @@ pub struct Client<X> {
     pub library: Option<Box<(Vec<u8>, Vec<u8>)>>,
     /// `CLIENT REPLY`.
     pub reply_mode: ReplyMode,
-    /// Channel subscriptions, in order.
-    pub channels: Vec<Bytes>,
-    /// Pattern subscriptions, in order.
-    pub patterns: Vec<Bytes>,
+    /// What it is subscribed to, by [`Target`].
+    subscribed: [BTreeSet<Bytes>; Target::ALL.len()],
     /// Unix ms when it connected.
     pub created_ms: i64,
     /// Unix ms of its last command.
@@ -145,9 +144,19 @@ impl<X: Extension> Client<X> {
         self.output.resp
     }
 
-    /// Number of channel and pattern subscriptions.
+    /// Number of subscriptions of all kinds.
     pub fn subscriptions(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        self.subscribed.iter().map(BTreeSet::len).sum()
+    }
+
+    /// The names of one kind that it is subscribed to.
+    pub fn subscribed(&self, target: Target) -> &BTreeSet<Bytes> {
+        &self.subscribed[target as usize]
+    }
+
+    /// As [`Self::subscribed`], to change them; the other side of it is in [`crate::pubsub::PubSub`].
+    pub fn subscribed_mut(&mut self, target: Target) -> &mut BTreeSet<Bytes> {
+        &mut self.subscribed[target as usize]
     }
 
     /// The class whose output limits hold.
@@ -187,8 +196,7 @@ impl<X: Extension> Client<X> {
     /// Bytes that the client holds: itself, its buffers, unsent output and queued commands.
     pub fn memory(&self) -> usize {
         let (queries, spare) = self.query_buffer(self.ext.held());
-        let subscriptions =
-            self.channels.iter().chain(&self.patterns).map(|name| size_of::<Bytes>() + name.len());
+        let subscriptions = self.subscribed.iter().flatten().map(|name| size_of::<Bytes>() + name.len());
         size_of::<Self>()
             + queries
             + spare
@@ -257,7 +265,7 @@ impl<X: Extension> Client<X> {
         let mut line = String::new();
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={} watch={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
              cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
             self.id,
@@ -269,8 +277,9 @@ impl<X: Extension> Client<X> {
             (now_ms - self.active_ms).max(0) / 1000,
             flags,
             self.db,
-            self.channels.len(),
-            self.patterns.len(),
+            self.subscribed(Target::Channel).len(),
+            self.subscribed(Target::Pattern).len(),
+            self.subscribed(Target::Shard).len(),
             self.ext.queued(),
             self.ext.watched(),
             queries,
@@ -354,8 +363,7 @@ impl<X: Extension> Clients<X> {
             name: Vec::new(),
             library: None,
             reply_mode: ReplyMode::On,
-            channels: Vec::new(),
-            patterns: Vec::new(),
+            subscribed: Default::default(),
             created_ms: now_ms,
             active_ms: now_ms,
             soft_limit_since_ms: None,

@@ -1,4 +1,4 @@
-//! SUBSCRIBE and its kin, PUBLISH, PUBSUB.
+//! SUBSCRIBE and its kin, PUBLISH, PUBSUB; those of shard channels are a family of their own, which the sentinel lacks.
 
 use super::Target;
 use crate::clients::ReplyMode;
@@ -14,7 +14,6 @@ use bytes::Bytes;
 const FLAGS: Flags =
     Flags::PUBSUB.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE).and(Flags::SUBSCRIBED);
 const ASKING: Flags = Flags::PUBSUB.and(Flags::LOADING).and(Flags::STALE);
-const CHANNELS: &[KeySpec] = &[];
 
 struct Entries<D>(std::marker::PhantomData<D>);
 
@@ -61,7 +60,7 @@ impl<D: Daemon> Entries<D> {
                 .and(Flags::FAST)
                 .and(Flags::MAY_REPLICATE),
             acl: &[],
-            keys: CHANNELS,
+            keys: &[],
             tips: &[],
             doc: Doc {
                 group: "pubsub",
@@ -110,8 +109,68 @@ impl<D: Daemon> Entries<D> {
                     "Counts the listeners of channels.",
                     numsub::<D>,
                 ),
+                look(
+                    "shardchannels",
+                    Arity::AtLeast(2),
+                    "[pattern]",
+                    "Lists the shard channels that somebody listens to.",
+                    shardchannels::<D>,
+                ),
+                look(
+                    "shardnumsub",
+                    Arity::AtLeast(2),
+                    "[shardchannel [shardchannel ...]]",
+                    "Counts the listeners of shard channels.",
+                    shardnumsub::<D>,
+                ),
             ],
             run: help::<D>,
+        },
+    ];
+
+    const SHARD: &'static [Command<D>] = &[
+        Command {
+            keys: &[KeySpec::until(1, -1, 1, Access::NotKey)],
+            ..entry(
+                "ssubscribe",
+                Arity::AtLeast(2),
+                "7.0.0",
+                "shardchannel [shardchannel ...]",
+                "Listens to channels of this shard.",
+                ssubscribe::<D>,
+            )
+        },
+        Command {
+            keys: &[KeySpec::until(1, -1, 1, Access::NotKey)],
+            ..entry(
+                "sunsubscribe",
+                Arity::AtLeast(1),
+                "7.0.0",
+                "[shardchannel [shardchannel ...]]",
+                "Stops listening to channels of this shard, or to all of them.",
+                sunsubscribe::<D>,
+            )
+        },
+        Command {
+            name: "spublish",
+            arity: Arity::Exactly(3),
+            flags: Flags::PUBSUB
+                .and(Flags::LOADING)
+                .and(Flags::STALE)
+                .and(Flags::FAST)
+                .and(Flags::MAY_REPLICATE),
+            acl: &[],
+            keys: &[KeySpec::one(1, Access::NotKey)],
+            tips: &[],
+            doc: Doc {
+                group: "pubsub",
+                summary: "Sends a message to a channel of this shard.",
+                since: "7.0.0",
+                complexity: "O(N), N subscribers of the channel",
+                syntax: "shardchannel message",
+            },
+            subcommands: &[],
+            run: spublish::<D>,
         },
     ];
 }
@@ -127,7 +186,7 @@ const fn entry<D: Daemon>(
     let doc = Doc { group: "pubsub", summary, since, complexity: "O(N) with the number of names", syntax };
     // A subscription takes memory, its end gives some back.
     let flags = match name.as_bytes() {
-        b"subscribe" | b"psubscribe" => FLAGS.and(Flags::DENYOOM),
+        b"subscribe" | b"psubscribe" | b"ssubscribe" => FLAGS.and(Flags::DENYOOM),
         _ => FLAGS,
     };
     Command { name, arity, flags, acl: &[], keys: &[], tips: &[], doc, subcommands: &[], run }
@@ -142,7 +201,11 @@ const fn look<D: Daemon>(
 ) -> Command<D> {
     let help = matches!(name.as_bytes(), b"help");
     let flags = if help { Flags::LOADING.and(Flags::STALE) } else { ASKING };
-    let since = if help { "6.2.0" } else { "2.8.0" };
+    let since = match name.as_bytes() {
+        b"help" => "6.2.0",
+        b"shardchannels" | b"shardnumsub" => "7.0.0",
+        _ => "2.8.0",
+    };
     let doc = Doc { group: "pubsub", summary, since, complexity: "O(N)", syntax };
     let acl: &[Acl] = &[];
     Command { name, arity, flags, acl, keys: &[], tips: &[], doc, subcommands: &[], run }
@@ -150,15 +213,22 @@ const fn look<D: Daemon>(
 
 /// The pub/sub family.
 pub fn pubsub_commands<D: Daemon>() -> &'static [Command<D>] {
-    let _ = Access::NotKey; // channel specs of sharded channels come with the cluster
     Entries::<D>::ALL
 }
 
-/// Writes a confirmation. It is a push: it flows even while replies are switched off.
-fn confirm<C: Context>(cx: &mut C, kind: &str, name: Option<&[u8]>) {
+/// The family of shard channels, for a daemon that can be part of a cluster.
+pub fn shard_commands<D: Daemon>() -> &'static [Command<D>] {
+    Entries::<D>::SHARD
+}
+
+/// Writes a confirmation, with the number of subscriptions: those to shard channels are counted apart. It is a push: it
+/// flows even while replies are switched off.
+fn confirm<C: Context>(cx: &mut C, target: Target, kind: &str, name: Option<&[u8]>) {
     let slot = cx.slot();
     let client = cx.clients().get_mut(slot).expect("the running client is registered");
-    let (count, mode) = (client.subscriptions() as i64, client.reply_mode);
+    let shards = client.subscribed(Target::Shard).len();
+    let count = if target == Target::Shard { shards } else { client.subscriptions() - shards } as i64;
+    let mode = client.reply_mode;
     let write = |reply: &mut Reply| {
         reply.push(3);
         reply.bulk(kind.as_bytes());
@@ -180,7 +250,8 @@ fn confirm<C: Context>(cx: &mut C, kind: &str, name: Option<&[u8]>) {
 
 fn join<C: Context>(cx: &mut C, args: &Args<'_>, target: Target, kind: &str) -> CommandResult {
     let resp3 = cx.reply().resp == crate::resp::Resp::V3;
-    if cx.deny_blocking() && !resp3 {
+    // What is old may still subscribe in a transaction; shard channels came later.
+    if cx.deny_blocking() && !resp3 || target == Target::Shard && cx.in_transaction() {
         return Err(CommandError::Message(format!(
             "ERR {} isn't allowed for a DENY BLOCKING client",
             kind.to_uppercase()
@@ -189,13 +260,12 @@ fn join<C: Context>(cx: &mut C, args: &Args<'_>, target: Target, kind: &str) -> 
     for name in args.rest() {
         let slot = cx.slot();
         let client = cx.clients().get_mut(slot).expect("the running client is registered");
-        let list = if target == Target::Channel { &mut client.channels } else { &mut client.patterns };
-        if !list.iter().any(|have| have == name) {
+        if !client.subscribed(target).contains(name) {
             let name = Bytes::copy_from_slice(name);
-            list.push(name.clone());
+            client.subscribed_mut(target).insert(name.clone());
             cx.pubsub().subscribe(target, name, slot);
         }
-        confirm(cx, kind, Some(name));
+        confirm(cx, target, kind, Some(name));
     }
     Ok(Outcome::Done)
 }
@@ -206,19 +276,17 @@ fn leave<C: Context>(cx: &mut C, args: &Args<'_>, target: Target, kind: &str) ->
         args.rest().map(Bytes::copy_from_slice).collect()
     } else {
         let client = cx.clients().get_mut(slot).expect("the running client is registered");
-        if target == Target::Channel { client.channels.clone() } else { client.patterns.clone() }
+        client.subscribed(target).iter().cloned().collect()
     };
     if names.is_empty() {
-        confirm(cx, kind, None);
+        confirm(cx, target, kind, None);
     }
     for name in names {
         let client = cx.clients().get_mut(slot).expect("the running client is registered");
-        let list = if target == Target::Channel { &mut client.channels } else { &mut client.patterns };
-        if let Some(at) = list.iter().position(|have| *have == name) {
-            list.remove(at);
+        if client.subscribed_mut(target).remove(&name) {
             cx.pubsub().unsubscribe(target, &name, slot);
         }
-        confirm(cx, kind, Some(&name));
+        confirm(cx, target, kind, Some(&name));
     }
     Ok(Outcome::Done)
 }
@@ -239,6 +307,21 @@ fn punsubscribe<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandRe
     leave(cx, args, Target::Pattern, "punsubscribe")
 }
 
+fn ssubscribe<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    join(cx, args, Target::Shard, "ssubscribe")
+}
+
+fn sunsubscribe<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    leave(cx, args, Target::Shard, "sunsubscribe")
+}
+
+fn spublish<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let (channel, message) = (args.next(), args.next());
+    let receivers = cx.publish_to_shard(channel, message);
+    cx.reply().integer(receivers as i64);
+    Ok(Outcome::Done)
+}
+
 fn publish<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let (channel, message) = (args.next(), args.next());
     let receivers = cx.publish(channel, message);
@@ -247,13 +330,21 @@ fn publish<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult 
 }
 
 fn channels<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    list(cx, args, Target::Channel)
+}
+
+fn shardchannels<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    list(cx, args, Target::Shard)
+}
+
+fn list<C: Context>(cx: &mut C, args: &mut Args<'_>, target: Target) -> CommandResult {
     args.skip(1);
     let pattern = args.try_next();
     if args.left() > 0 {
         return Err(wrong_subcommand(args));
     }
     let fits = |name: &&Bytes| pattern.is_none_or(|pattern| glob_match(pattern, name, false));
-    let names: Vec<Bytes> = cx.pubsub().channels().filter(fits).cloned().collect();
+    let names: Vec<Bytes> = cx.pubsub().channels(target).filter(fits).cloned().collect();
     cx.reply().array(names.len());
     for name in names {
         cx.reply().bulk(&name);
@@ -262,10 +353,18 @@ fn channels<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult
 }
 
 fn numsub<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    count(cx, args, Target::Channel)
+}
+
+fn shardnumsub<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    count(cx, args, Target::Shard)
+}
+
+fn count<C: Context>(cx: &mut C, args: &mut Args<'_>, target: Target) -> CommandResult {
     args.skip(1);
     cx.reply().array(args.left() * 2);
     for name in args.rest() {
-        let count = cx.pubsub().subscribers(name) as i64;
+        let count = cx.pubsub().subscribers(target, name) as i64;
         cx.reply().bulk(name);
         cx.reply().integer(count);
     }
@@ -287,6 +386,10 @@ fn help<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "NUMSUB [<channel> ...]",
         "    Return the number of subscribers for the specified channels, excluding",
         "    pattern subscriptions(default: no channels).",
+        "SHARDCHANNELS [<pattern>]",
+        "    Return the currently active shard level channels matching a <pattern> (default: '*').",
+        "SHARDNUMSUB [<shardchannel> ...]",
+        "    Return the number of subscribers for the specified shard level channel(s)",
         "HELP",
         "    Print this help.",
     ];

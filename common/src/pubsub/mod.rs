@@ -1,9 +1,12 @@
 //! Channels, patterns and their subscribers.
+//!
+//! A shard channel is a channel in a namespace of its own, without patterns. In a cluster its messages stay within the
+//! shard that owns the slot of its name; a single node owns all.
 
 mod commands;
 
-pub use commands::pubsub_commands;
 pub(crate) use commands::wrong_subcommand;
+pub use commands::{pubsub_commands, shard_commands};
 
 use crate::clients::{Clients, Extension, Slot};
 use crate::glob::glob_match;
@@ -16,15 +19,23 @@ use std::collections::HashMap;
 pub struct PubSub {
     channels: HashMap<Bytes, Vec<Slot>>,
     patterns: HashMap<Bytes, Vec<Slot>>,
+    shards: HashMap<Bytes, Vec<Slot>>,
 }
 
-/// Channel or pattern.
+/// What a subscription is to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An exact channel name.
     Channel,
     /// A glob over channel names.
     Pattern,
+    /// A channel of this node's shard.
+    Shard,
+}
+
+impl Target {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Channel, Self::Pattern, Self::Shard];
 }
 
 impl PubSub {
@@ -32,6 +43,15 @@ impl PubSub {
         match target {
             Target::Channel => &mut self.channels,
             Target::Pattern => &mut self.patterns,
+            Target::Shard => &mut self.shards,
+        }
+    }
+
+    fn names(&self, target: Target) -> &HashMap<Bytes, Vec<Slot>> {
+        match target {
+            Target::Channel => &self.channels,
+            Target::Pattern => &self.patterns,
+            Target::Shard => &self.shards,
         }
     }
 
@@ -51,24 +71,19 @@ impl PubSub {
         }
     }
 
-    /// Channels with subscribers.
-    pub fn channels(&self) -> impl Iterator<Item = &Bytes> {
-        self.channels.keys()
+    /// Names of a kind with subscribers.
+    pub fn channels(&self, target: Target) -> impl Iterator<Item = &Bytes> {
+        self.names(target).keys()
     }
 
-    /// Subscribers of a channel by its name.
-    pub fn subscribers(&self, channel: &[u8]) -> usize {
-        self.channels.get(channel).map_or(0, Vec::len)
+    /// Number of subscribers of a name.
+    pub fn subscribers(&self, target: Target, name: &[u8]) -> usize {
+        self.names(target).get(name).map_or(0, Vec::len)
     }
 
     /// Number of patterns that somebody is subscribed to.
     pub fn patterns(&self) -> usize {
         self.patterns.len()
-    }
-
-    /// True when a publish reaches nobody.
-    pub fn is_empty(&self) -> bool {
-        self.channels.is_empty() && self.patterns.is_empty()
     }
 
     /// Sends a message to the subscribers of `channel` and of patterns that match it, encoded once per protocol
@@ -86,6 +101,18 @@ impl PubSub {
             }
         }
         receivers
+    }
+
+    /// Sends a message to the subscribers of a shard channel; their number.
+    pub fn publish_to_shard<X: Extension>(
+        &self,
+        clients: &mut Clients<X>,
+        channel: &[u8],
+        message: &[u8],
+    ) -> usize {
+        let Some(subscribers) = self.shards.get(channel) else { return 0 };
+        fan_out(clients, subscribers, &[b"smessage", channel, message]);
+        subscribers.len()
     }
 }
 

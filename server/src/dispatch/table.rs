@@ -11,6 +11,7 @@ pub fn command_table() -> Table<Ochre> {
         common::clients::connection_commands(),
         common::command::command_commands(),
         common::pubsub::pubsub_commands(),
+        common::pubsub::shard_commands(),
         commands::connection::COMMANDS,
         commands::cluster::COMMANDS,
         commands::module::COMMANDS,

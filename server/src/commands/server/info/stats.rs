@@ -2,6 +2,7 @@
 
 use super::line;
 use crate::server::Server;
+use common::pubsub::Target;
 
 pub(super) fn section(server: &mut Server, out: &mut String) {
     let stats = &server.stats;
@@ -37,9 +38,9 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "current_eviction_exceeded_time", now);
     line(out, "keyspace_hits", stats.keyspace_hits);
     line(out, "keyspace_misses", stats.keyspace_misses);
-    line(out, "pubsub_channels", server.pubsub.channels().count());
+    line(out, "pubsub_channels", server.pubsub.channels(Target::Channel).count());
     line(out, "pubsub_patterns", server.pubsub.patterns());
-    line(out, "pubsubshard_channels", 0);
+    line(out, "pubsubshard_channels", server.pubsub.channels(Target::Shard).count());
     line(out, "latest_fork_usec", 0);
     line(out, "total_forks", 0);
     line(out, "migrate_cached_sockets", 0);
