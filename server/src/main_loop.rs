@@ -186,9 +186,10 @@ impl MainLoop {
         }
         let server = self.actor.server();
         if ticks || expires {
+            let busy_ns = std::mem::take(&mut server.stats.busy_ns);
             let more = if ticks { cron::tick(server) } else { cron::expire_cycle(server) };
             let now = monotonic_ns();
-            self.expire_at = more.then(|| now + cron::EXPIRE_PAUSE_NS);
+            self.expire_at = more.then(|| now + cron::expire_pause_ns(busy_ns));
             if ticks {
                 self.tick_at = now + 1_000_000_000 / u64::from(server.config.hz.max(1));
             }

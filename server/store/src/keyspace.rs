@@ -437,6 +437,26 @@ mod tests {
     }
 
     #[test]
+    fn looking_for_what_is_not_due_yet_is_cut_into_small_steps() {
+        let mut keyspace = Keyspace::new(1, [3, 4]);
+        // A multiple of the coarse clock's 256 ms: these keys are due within the same reading, but not yet.
+        let now = 1_700_000_000_000 - 1_700_000_000_000 % 256;
+        for n in 0..10_000i64 {
+            let key = n.to_string().into_bytes();
+            let hash = keyspace.hash(&key);
+            keyspace.db_mut(DbIndex(0)).set(hash, &key, NewValue::Int(n), Expire::At(now - 256));
+            keyspace.db_mut(DbIndex(0)).set_expire(hash, &key, Some(now + 3_600_000));
+        }
+        let db = keyspace.db_mut(DbIndex(0));
+        let mut steps = 1;
+        while db.expired(now, 64, 1024, |key, _| panic!("{key:?} is not due")) {
+            steps += 1;
+        }
+        // 1024 pays for 64 entries, and a segment is always finished.
+        assert!(steps >= 10_000 / 64 / 2, "{steps} steps");
+    }
+
+    #[test]
     fn entries_are_read_and_changed() {
         let mut keyspace = Keyspace::new(2, [5, 6]);
         let hash = keyspace.hash(b"k");
