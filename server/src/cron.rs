@@ -11,6 +11,12 @@ const EXPIRE_BATCH: usize = 64;
 /// Directory slots looked at once between two looks at the clock: some 20 µs.
 const EXPIRE_BUDGET: usize = 16 * 1024;
 
+/// Time between two reports of what there is, ms.
+const REPORT_EVERY_MS: i64 = 5000;
+
+/// Pause between two rounds of the expire cycle while keys are due, nanoseconds.
+pub const EXPIRE_PAUSE_NS: u64 = 2_000_000;
+
 /// The longest pause between two rounds of the expire cycle while keys are due, nanoseconds.
 const LONGEST_EXPIRE_PAUSE_NS: u64 = 2_000_000;
 /// The shortest: the mailbox is looked at meanwhile.
@@ -43,11 +49,32 @@ pub fn tick(server: &mut Server) -> bool {
     let more = expire_cycle(server);
     server.defrag_tick();
     check_clients(server, now_ms);
+    report(server, now_ms);
     crate::persistence::tick(server);
     crate::replication::tick(server);
     server.follow_shutdown();
     crate::crash::wind_watchdog(server.config.watchdog_period, server.config.hz);
     more
+}
+
+/// Logs now and then what there is, for those who log everything.
+fn report(server: &mut Server, now_ms: i64) {
+    if now_ms - server.lifecycle.reported_ms < REPORT_EVERY_MS {
+        return;
+    }
+    server.lifecycle.reported_ms = now_ms;
+    for index in 0..server.keyspace.count() {
+        let db = server.keyspace.db(DbIndex(index));
+        if !db.is_empty() {
+            tracing::debug!("DB {index}: {} keys ({} volatile).", db.len(), db.expires());
+        }
+    }
+    tracing::trace!(
+        "{} clients connected ({} replicas), {} bytes in use",
+        server.clients.len() - server.replication.replica_count(),
+        server.replication.replica_count(),
+        crate::memory::used_about()
+    );
 }
 
 /// Deletes keys whose time is up; true when more are left.

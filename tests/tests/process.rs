@@ -555,3 +555,33 @@ fn user_data_stays_out_of_the_log_unless_wanted() {
         assert_eq!(log.contains("secret"), seen, "{log}");
     }
 }
+
+#[test]
+fn talkative_logs_tell_of_clients() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.set("loglevel", "debug").start();
+        let client = server.client();
+        let address = client.socket().local_addr().expect("connected").to_string();
+        wait_until("it came", || server.log().contains(&format!(" - Accepted {address}\n")));
+        drop(client);
+        let closed = format!(" addr={address} ");
+        wait_until("it went", || {
+            server
+                .log()
+                .lines()
+                .any(|line| line.contains(" - Client closed connection id=") && line.contains(&closed))
+        });
+        wait_until("a census", || server.log().contains(" clients connected (0 replicas), "));
+    }
+}
+
+#[test]
+fn the_watchdog_is_wound_at_once() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        client.run("CONFIG SET watchdog-period 200");
+        client.run("DEBUG SLEEP 0.6");
+        assert!(server.log().contains("--- WATCHDOG TIMER EXPIRED ---"), "{}", server.log());
+    }
+}

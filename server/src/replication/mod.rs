@@ -189,6 +189,11 @@ impl Replication {
         self.replicas.iter().filter_map(replica).filter(|replica| replica.is_online())
     }
 
+    /// Number of replicas, those that are being synchronized among them.
+    pub fn replica_count(&self) -> usize {
+        self.replicas.len()
+    }
+
     /// Bytes of the stream that wait for a replica beyond what its connection holds.
     pub fn lag_bytes(&self, replica: &Replica) -> u64 {
         replica.lag_bytes(self.offset)
