@@ -44,7 +44,7 @@ pub fn tick(server: &mut Server) -> bool {
 
 /// Deletes keys whose time is up; true when more are left.
 pub fn expire_cycle(server: &mut Server) -> bool {
-    if !server.active_expire || server.lifecycle.loading {
+    if !server.active_expire || server.lifecycle.loading || server.pause.is_still() {
         return false;
     }
     let started = Instant::now();

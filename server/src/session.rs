@@ -28,6 +28,8 @@ pub struct Multi {
     pub runs_script: bool,
     /// One of the commands writes.
     pub writes: bool,
+    /// One of the commands writes, or may send something to replicas all the same.
+    pub changes: bool,
     /// One of the commands may use more memory.
     pub needs_memory: bool,
 }
@@ -73,6 +75,8 @@ pub enum Wait {
         /// How many replicas.
         count: i64,
     },
+    /// A pause is over: the command begins then.
+    Pause,
 }
 
 /// A batch that waits with its client.

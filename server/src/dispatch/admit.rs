@@ -30,6 +30,7 @@ pub(super) fn is_at_ease(cx: &Cx<'_>) -> bool {
     let is_healthy = !server.persistence.refuses_writes(&server.config)
         && server.config.min_replicas_to_write == 0
         && !server.lifecycle.loading
+        && !server.pause.is_active()
         && !server.scripts.is_busy();
     is_healthy
         && server.clients.get(cx.slot).is_some_and(|client| {
