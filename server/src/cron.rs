@@ -94,7 +94,7 @@ fn check_clients(server: &mut Server, now_ms: i64) {
         let idle = timeout_ms > 0
             && now_ms - client.active_ms > timeout_ms
             && client.ext.parked.is_none()
-            && client.ext.replica.is_none()
+            && !client.ext.is_shown_changes()
             && client.subscriptions() == 0;
         if idle && !server.clients.is_running(slot) {
             tracing::debug!("Closing idle client");

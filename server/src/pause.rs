@@ -93,7 +93,7 @@ pub fn may_change(server: &Server, flags: Flags, args: &Args<'_>) -> bool {
 
 /// Whether the command at hand has to wait for the end of a pause.
 pub fn holds(cx: &mut Cx<'_>, flags: Flags, args: &Args<'_>) -> bool {
-    if !cx.server.pause.is_active() || cx.session().replica.is_some() {
+    if !cx.server.pause.is_active() || cx.session().is_shown_changes() {
         return false;
     }
     match cx.server.pause.current() {

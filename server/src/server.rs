@@ -78,6 +78,10 @@ pub struct Server {
     pub watches: Watches,
     /// Who waits for which key.
     pub blocked: Blocked,
+    /// Somebody wants to know of each command that runs; all others pay for this flag alone.
+    pub is_observed: bool,
+    /// Clients that MONITOR shows each command.
+    pub monitors: crate::monitor::Monitors,
     /// What CLIENT PAUSE holds up.
     pub pause: crate::pause::Pause,
     /// Batches whose client is no longer blocked; the turn goes on with them.
@@ -135,6 +139,8 @@ impl Server {
             table,
             watches: Watches::default(),
             blocked: Blocked::default(),
+            is_observed: false,
+            monitors: crate::monitor::Monitors::default(),
             pause: crate::pause::Pause::default(),
             resumed: VecDeque::new(),
             replication: Replication::default(),
@@ -459,6 +465,11 @@ impl Server {
         [self.blocked.next_deadline(), self.pause.next_end()].into_iter().flatten().min()
     }
 
+    /// Finds out whether anybody looks at each command.
+    pub fn follow_observers(&mut self) {
+        self.is_observed = !self.monitors.is_empty();
+    }
+
     /// Takes a helper's report.
     pub fn receive(&mut self, message: Internal) {
         match message {
@@ -513,6 +524,7 @@ impl Server {
     /// Frees everything that hangs on a client, and the client.
     pub fn free_client(&mut self, slot: Slot) {
         self.pause.forget(slot);
+        self.end_monitoring(slot);
         crate::watch::unwatch_all(self, slot);
         self.blocked.forget(&mut self.clients, slot);
         self.resumed.retain(|(waiting, _)| *waiting != slot);

@@ -83,6 +83,7 @@ const fn sub(
 }
 
 fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
+    crate::monitor::show_always(cx, args); // before its commands
     let body = args.next();
     let (keys, rest) = keys_and_args(args)?;
     let sha = sha_of(body);
@@ -92,6 +93,7 @@ fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult 
 }
 
 fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
+    crate::monitor::show_always(cx, args);
     let missing = CommandError::Text("NOSCRIPT No matching script. Please use EVAL.");
     let sha: Sha = args.next().to_ascii_lowercase().try_into().map_err(|_| missing.clone())?;
     let (keys, rest) = keys_and_args(args)?;
