@@ -61,6 +61,7 @@ impl Blocked {
                 }
             }
             Wait::Replicas { .. } => self.replicas.push(slot),
+            Wait::Pause => {}
         }
         if let Some(deadline) = parked.deadline_ms {
             self.deadlines.insert((deadline, slot));
@@ -97,6 +98,7 @@ impl Blocked {
                 }
             }
             Wait::Replicas { .. } => self.replicas.retain(|waiting| *waiting != slot),
+            Wait::Pause => {}
         }
         if let Some(deadline) = parked.deadline_ms {
             self.deadlines.remove(&(deadline, slot));

@@ -342,6 +342,7 @@ impl Context for Cx<'_> {
         self.session().multi = None;
         self.session().fieldsets.clear();
         crate::watch::unwatch_all(self.server, slot);
+        self.server.end_monitoring(slot);
         self.db = DbIndex(0);
     }
 

@@ -79,7 +79,7 @@ fn report(server: &mut Server, now_ms: i64) {
 
 /// Deletes keys whose time is up; true when more are left.
 pub fn expire_cycle(server: &mut Server) -> bool {
-    if !server.active_expire || server.lifecycle.loading {
+    if !server.active_expire || server.lifecycle.loading || server.pause.is_still() {
         return false;
     }
     let started = Instant::now();
@@ -129,7 +129,7 @@ fn check_clients(server: &mut Server, now_ms: i64) {
         let idle = timeout_ms > 0
             && now_ms - client.active_ms > timeout_ms
             && client.ext.parked.is_none()
-            && client.ext.replica.is_none()
+            && !client.ext.is_shown_changes()
             && client.subscriptions() == 0;
         if idle && !server.clients.is_running(slot) {
             tracing::debug!("Closing idle client");

@@ -20,6 +20,8 @@ pub mod log;
 pub mod long_double;
 mod main_loop;
 pub mod memory;
+pub mod monitor;
+pub mod pause;
 pub mod persistence;
 pub mod process;
 pub mod replication;

@@ -151,8 +151,8 @@ impl MainLoop {
     /// anew with every change would cost more than a round for nothing.
     fn set_alarm(&mut self) {
         let server = self.actor.server();
-        let deadline = server.blocked.next_deadline().map(|at| {
-            let left_ms = (at - server.time.now_ms()).max(0).cast_unsigned();
+        let deadline = server.next_deadline().map(|at| {
+            let left_ms = at.saturating_sub(server.time.now_ms()).max(0).cast_unsigned();
             server.time.now_ns().saturating_add(left_ms.saturating_mul(1_000_000))
         });
         let first = [self.expire_at, deadline, server.defrag.due_at()]
@@ -173,7 +173,7 @@ impl MainLoop {
         }
         let server = self.actor.server();
         let now = server.time.now_ns();
-        let wakes = server.blocked.next_deadline().is_some_and(|at| at <= server.time.now_ms());
+        let wakes = server.next_deadline().is_some_and(|at| at <= server.time.now_ms());
         let ticks = now >= self.tick_at;
         let expires = !ticks && self.expire_at.is_some_and(|at| at <= now);
         if !wakes && !ticks && !expires {

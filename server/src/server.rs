@@ -32,6 +32,8 @@ pub struct Ochre;
 
 impl Daemon for Ochre {
     type Cx<'a> = crate::context::Cx<'a>;
+
+    const CLIENT_HELP: &'static [&'static str] = crate::commands::client::HELP;
 }
 
 /// A key and its hash, which is computed once per command.
@@ -76,6 +78,12 @@ pub struct Server {
     pub watches: Watches,
     /// Who waits for which key.
     pub blocked: Blocked,
+    /// Somebody wants to know of each command that runs; all others pay for this flag alone.
+    pub is_observed: bool,
+    /// Clients that MONITOR shows each command.
+    pub monitors: crate::monitor::Monitors,
+    /// What CLIENT PAUSE holds up.
+    pub pause: crate::pause::Pause,
     /// Batches whose client is no longer blocked; the turn goes on with them.
     pub resumed: VecDeque<(Slot, Box<Batch>)>,
     /// The stream of changes and who gets it.
@@ -131,6 +139,9 @@ impl Server {
             table,
             watches: Watches::default(),
             blocked: Blocked::default(),
+            is_observed: false,
+            monitors: crate::monitor::Monitors::default(),
+            pause: crate::pause::Pause::default(),
             resumed: VecDeque::new(),
             replication: Replication::default(),
             persistence: Persistence::new(&config),
@@ -188,7 +199,7 @@ impl Server {
         let at = place.locate(key.hash, key.bytes)?;
         let entry = place.entry_at(at);
         if entry.expire().is_some_and(|due| due <= self.time.now_ms()) {
-            self.expire(db, key);
+            self.delete_expired(db, key); // whatever pauses: what is written takes its place
             return None;
         }
         if let Some(access) = self.access.after_write(entry.access()) {
@@ -349,6 +360,9 @@ impl Server {
     /// then. As with keys, that is no change in the sense of `dirty`.
     #[cold]
     pub fn expire_fields(&mut self, db: DbIndex, key: Key<'_>) {
+        if self.pause.is_still() {
+            return;
+        }
         let now_ms = self.time.now_ms();
         let Some(mut entry) = self.keyspace.db_mut(db).get_mut(key.hash, key.bytes) else { return };
         let expired = entry.change(|hash: &mut HashValue| {
@@ -395,10 +409,17 @@ impl Server {
         Some(at)
     }
 
-    /// Deletes a key whose time is up, and lets replicas do so. No change in the sense of `dirty`: the command that came
-    /// across it has changed nothing.
+    /// Deletes a key whose time is up, unless data stands still, and lets replicas do so. No change in the sense of
+    /// `dirty`: the command that came across it has changed nothing.
     #[cold]
     pub fn expire(&mut self, db: DbIndex, key: Key<'_>) {
+        if !self.pause.is_still() {
+            self.delete_expired(db, key);
+        }
+    }
+
+    #[cold]
+    fn delete_expired(&mut self, db: DbIndex, key: Key<'_>) {
         let Some(removed) = self.keyspace.db_mut(db).remove(key.hash, key.bytes) else { return };
         self.note_expired(db, key, Some(removed.into_garbage()));
     }
@@ -446,6 +467,16 @@ impl Server {
         let entry = self.keyspace.db(db).get(key.hash, key.bytes);
         let emptied = entry.and_then(|entry| entry.typed::<T>()).is_some_and(T::is_empty);
         emptied && self.remove(db, key, false)
+    }
+
+    /// The first millisecond, Unix time, in which something is to be done for clients that wait.
+    pub fn next_deadline(&self) -> Option<i64> {
+        [self.blocked.next_deadline(), self.pause.next_end()].into_iter().flatten().min()
+    }
+
+    /// Finds out whether anybody looks at each command.
+    pub fn follow_observers(&mut self) {
+        self.is_observed = !self.monitors.is_empty();
     }
 
     /// Takes a helper's report.
@@ -501,6 +532,8 @@ impl Server {
 
     /// Frees everything that hangs on a client, and the client.
     pub fn free_client(&mut self, slot: Slot) {
+        self.pause.forget(slot);
+        self.end_monitoring(slot);
         crate::watch::unwatch_all(self, slot);
         self.blocked.forget(&mut self.clients, slot);
         self.resumed.retain(|(waiting, _)| *waiting != slot);

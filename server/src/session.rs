@@ -28,6 +28,8 @@ pub struct Multi {
     pub runs_script: bool,
     /// One of the commands writes.
     pub writes: bool,
+    /// One of the commands writes, or may send something to replicas all the same.
+    pub changes: bool,
     /// One of the commands may use more memory.
     pub needs_memory: bool,
 }
@@ -73,6 +75,8 @@ pub enum Wait {
         /// How many replicas.
         count: i64,
     },
+    /// A pause is over: the command begins then.
+    Pause,
 }
 
 /// A batch that waits with its client.
@@ -103,10 +107,19 @@ pub struct Session {
     pub parked: Option<Box<Parked>>,
     /// Offset of the replication stream behind the client's last write, for WAIT.
     pub written_offset: i64,
+    /// It is shown every command.
+    pub is_monitor: bool,
     /// What the client told of itself by REPLCONF.
     pub handshake: Option<Box<crate::replication::Handshake>>,
     /// Present when the client is a replica that we feed.
     pub replica: Option<Box<crate::replication::Replica>>,
+}
+
+impl Session {
+    /// Whether the client has become one that is only shown what others change: a replica, or one that looks on.
+    pub fn is_shown_changes(&self) -> bool {
+        self.replica.is_some() || self.is_monitor
+    }
 }
 
 impl Extension for Session {
@@ -133,6 +146,7 @@ impl Extension for Session {
 
     fn flags(&self, out: &mut String) {
         let letters = [
+            (self.is_monitor, 'O'),
             (self.replica.is_some(), 'S'),
             (self.multi.is_some() || self.executing.is_some(), 'x'),
             (self.parked.is_some(), 'b'),

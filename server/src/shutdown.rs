@@ -9,6 +9,7 @@
 
 use crate::context::Cx;
 use crate::lifecycle::{Shutdown, Waiting};
+use crate::pause::{Held, Reason};
 use crate::process::{daemon, supervise};
 use crate::server::Server;
 use crate::session::{TimeoutReply, Wait};
@@ -47,6 +48,8 @@ impl Server {
             self.replication.request_acknowledgements();
             let deadline_ms = self.time.now_ms() + timeout_ms;
             self.lifecycle.waiting = Some(Waiting { wish, deadline_ms, by_signal: false });
+            // Replicas can't catch up with a master that is written to.
+            self.pause.begin(Reason::Shutdown, Held::Writes, i64::MAX);
             return;
         }
         self.finish_shutdown(wish);
@@ -81,6 +84,7 @@ impl Server {
         crate::persistence::give_up(self);
         if wish.save.unwrap_or(!self.config.save.is_empty()) && !self.save_last(wish.force) {
             tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
+            self.end_pause(Reason::Shutdown);
             self.refuse_waiting_clients();
             return;
         }
@@ -134,6 +138,7 @@ impl Server {
             return Err("ERR No shutdown in progress.".into());
         }
         tracing::info!("Shutdown manually aborted.");
+        self.end_pause(Reason::Shutdown);
         self.refuse_waiting_clients();
         Ok(())
     }

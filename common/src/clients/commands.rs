@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::number::parse_i64;
 use crate::pubsub::Target;
 
-/// Text of CLIENT HELP.
+/// Text of CLIENT HELP, as far as it is the same for all daemons.
 pub const CLIENT_HELP: &[&str] = &[
     "GETNAME",
     "    Return the name of the current connection.",
@@ -54,8 +54,6 @@ pub const CLIENT_HELP: &[&str] = &[
     "    Assign the name <name> to the current connection.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
-    "HELP",
-    "    Print this help.",
 ];
 
 const FLAGS: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
@@ -201,7 +199,8 @@ fn this<C: Context>(cx: &mut C) -> &mut Client<C::Extension> {
 }
 
 fn help<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    write_help(cx.reply(), "CLIENT", CLIENT_HELP);
+    let end: &[&str] = &["HELP", "    Print this help."];
+    write_help(cx.reply(), "CLIENT", &[CLIENT_HELP, D::CLIENT_HELP, end].concat());
     Ok(Outcome::Done)
 }
 

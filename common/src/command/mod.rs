@@ -19,6 +19,9 @@ use crate::context::Context;
 pub trait Daemon: Sized + 'static {
     /// What a handler of this daemon is lent for the time of one command.
     type Cx<'a>: Context<Daemon = Self>;
+
+    /// Lines of CLIENT HELP on subcommands that only this daemon has.
+    const CLIENT_HELP: &'static [&'static str] = &[];
 }
 
 /// How many arguments a command takes, its own name included.

@@ -36,13 +36,19 @@ pub struct Table<D: Daemon> {
 }
 
 impl<D: Daemon> Table<D> {
-    /// Gathers the commands of all families.
+    /// Gathers the commands of all families. A container that an earlier family has already adds its subcommands to that.
     ///
     /// # Panics
     /// When two commands share a name: a mistake in the tables.
     pub fn new(families: &[&'static [Command<D>]]) -> Self {
         let mut entries: Vec<Entry<D>> = Vec::new();
+        let mut more: Vec<(usize, &'static [Command<D>])> = Vec::new();
         for command in families.iter().flat_map(|family| family.iter()) {
+            let known = entries.iter().position(|entry| entry.full_name == command.name);
+            if let Some(container) = known.filter(|_| !command.subcommands.is_empty()) {
+                more.push((container, command.subcommands));
+                continue;
+            }
             entries.push(Entry {
                 command,
                 full_name: command.name.to_owned(),
@@ -54,8 +60,8 @@ impl<D: Daemon> Table<D> {
         for parent in 0..top {
             let command = entries[parent].command;
             let start = entries.len() as u16;
-            entries[parent].subcommands = start..start + command.subcommands.len() as u16;
-            for sub in command.subcommands {
+            let added = more.iter().filter(|(container, _)| *container == parent).flat_map(|(_, subs)| *subs);
+            for sub in command.subcommands.iter().chain(added) {
                 let full_name = format!("{}|{}", command.name, sub.name);
                 entries.push(Entry {
                     command: sub,
@@ -64,6 +70,7 @@ impl<D: Daemon> Table<D> {
                     subcommands: 0..0,
                 });
             }
+            entries[parent].subcommands = start..entries.len() as u16;
         }
         let mut table = Self { slots: Vec::new(), entries, top, callable: Vec::new() };
         table.index();

@@ -398,7 +398,7 @@ fn help<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
 }
 
 /// The reply for a subcommand with words that do not fit it.
-pub(crate) fn wrong_subcommand(args: &Args<'_>) -> CommandError {
+pub fn wrong_subcommand(args: &Args<'_>) -> CommandError {
     let name = args.get(1);
     let behind = format!("'. Try {} HELP.", String::from_utf8_lossy(args.get(0)).to_ascii_uppercase());
     let before = "ERR unknown subcommand or wrong number of arguments for '";

@@ -5,8 +5,7 @@
 
 mod commands;
 
-pub(crate) use commands::wrong_subcommand;
-pub use commands::{pubsub_commands, shard_commands};
+pub use commands::{pubsub_commands, shard_commands, wrong_subcommand};
 
 use crate::clients::{Clients, Extension, Slot};
 use crate::glob::glob_match;

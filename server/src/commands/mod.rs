@@ -1,6 +1,7 @@
 //! The commands, a file per group of the documentation.
 
 pub mod bitmap;
+pub mod client;
 pub mod cluster;
 pub mod connection;
 pub mod generic;

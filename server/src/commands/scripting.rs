@@ -4,7 +4,7 @@ use super::{doc, integer};
 use crate::context::Cx;
 use crate::replication::Propagate;
 use crate::scripting::{Script, Sha, sha_of};
-use crate::server::Ochre;
+use crate::server::{Ochre, Server};
 use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, KeySpec, Outcome,
     write_help,
@@ -83,6 +83,7 @@ const fn sub(
 }
 
 fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
+    crate::monitor::show_always(cx, args); // before its commands
     let body = args.next();
     let (keys, rest) = keys_and_args(args)?;
     let sha = sha_of(body);
@@ -92,6 +93,7 @@ fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult 
 }
 
 fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
+    crate::monitor::show_always(cx, args);
     let missing = CommandError::Text("NOSCRIPT No matching script. Please use EVAL.");
     let sha: Sha = args.next().to_ascii_lowercase().try_into().map_err(|_| missing.clone())?;
     let (keys, rest) = keys_and_args(args)?;
@@ -189,6 +191,17 @@ fn shebang(body: &[u8]) -> Result<Declared, CommandError> {
     }
     declared.needs_memory = !declared.allow_oom && !declared.no_writes;
     Ok(declared)
+}
+
+/// Whether a request to run a script is to run one that declares that it writes nothing.
+pub fn declares_no_writes(server: &Server, args: &Args<'_>) -> bool {
+    let body = args.get(1);
+    let cached = || {
+        let sha = Sha::try_from(body.to_ascii_lowercase()).ok()?;
+        server.scripts.cache.get(&sha).map(|body| &**body)
+    };
+    let body = if body.starts_with(b"#!") { Some(body) } else { cached() };
+    body.is_some_and(|body| shebang(body).is_ok_and(|declared| declared.no_writes))
 }
 
 fn load(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {

@@ -153,6 +153,7 @@ fn exec(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     }
     cx.server.time.thaw();
     cx.caller = caller;
+    cx.server.end_transaction_in_pause();
     cx.session().executing = None;
     cx.silent_from = Some(cx.reply.mark());
     cx.propagate = Propagate::Nothing; // its commands spoke for themselves

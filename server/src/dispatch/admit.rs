@@ -30,13 +30,14 @@ pub(super) fn is_at_ease(cx: &Cx<'_>) -> bool {
     let is_healthy = !server.persistence.refuses_writes(&server.config)
         && server.config.min_replicas_to_write == 0
         && !server.lifecycle.loading
+        && !server.pause.is_active()
         && !server.scripts.is_busy();
     is_healthy
         && server.clients.get(cx.slot).is_some_and(|client| {
             client.authenticated
                 && client.reply_mode == ReplyMode::On
                 && client.ext.multi.is_none()
-                && client.ext.replica.is_none()
+                && !client.ext.is_shown_changes()
                 && (cx.reply.resp == Resp::V3 || client.subscriptions() == 0)
                 && !client.is_closing()
         })
@@ -162,7 +163,8 @@ fn busy_script(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError
 }
 
 fn replica_keeps_out(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
-    if command.flags.any(Flags::WRITE.and(Flags::READONLY)) && cx.session().replica.is_some() {
+    let uses_keys = Flags::WRITE.and(Flags::READONLY).and(Flags::MAY_REPLICATE);
+    if command.flags.any(uses_keys) && cx.session().is_shown_changes() {
         return Err("ERR Replica can't interact with the keyspace".into());
     }
     Ok(())

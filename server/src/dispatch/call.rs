@@ -2,6 +2,7 @@
 
 use super::{Flow, park};
 use crate::context::{Caller, Cx};
+use crate::monitor;
 use crate::replication::Propagate;
 use crate::server::Ochre;
 use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
@@ -66,6 +67,9 @@ fn perform(
     }
     if elapsed >= cx.server.slow.noteworthy_ns && !blocked {
         note_slow(cx, command, &args, elapsed);
+    }
+    if cx.server.is_observed && cx.resumed.is_none() {
+        monitor::show(cx, command, &args);
     }
     let failed = match result {
         Ok(outcome) => Ok(outcome),

@@ -10,7 +10,8 @@ pub use park::{Parking, park, serve_ready, unblock, wake_overdue, wake_replica_w
 pub use table::{command_table, is_script_runner};
 
 use crate::context::Cx;
-use crate::session::Queued;
+use crate::pause;
+use crate::session::{Queued, Wait};
 use common::command::{Args, Command, CommandError, CommandId, Flags};
 use common::net::Hint;
 
@@ -64,7 +65,12 @@ fn process_with_guards(cx: &mut Cx<'_>, args: &Args<'_>, hint: Hint) -> Flow {
         }
     };
     let mark = cx.silent_from.take().unwrap_or(mark);
-    cx.server.clients.settle_reply(cx.slot, &mut cx.reply, mark);
+    if flow == Flow::Park {
+        // What is to become of the reply is settled when there is one.
+        cx.server.clients.flush_deferred(cx.slot, &mut cx.reply);
+    } else {
+        cx.server.clients.settle_reply(cx.slot, &mut cx.reply, mark);
+    }
     flow
 }
 
@@ -143,6 +149,15 @@ fn run(
     args: &Args<'_>,
     hint: Hint,
 ) -> Flow {
+    if pause::holds(cx, command.flags, args) {
+        let slot = cx.slot;
+        if let Some(client) = cx.server.clients.get_mut(slot) {
+            client.last_command = Some(cx.server.table.full_name(id));
+        }
+        cx.server.pause.add(slot);
+        cx.wait = Some((Wait::Pause, None));
+        return Flow::Park;
+    }
     if !command.flags.has(Flags::UNQUEUED) && cx.session().multi.is_some() {
         queue(cx, id, command, args);
         return Flow::Next;
@@ -153,11 +168,13 @@ fn run(
 
 fn queue(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>, args: &Args<'_>) {
     let words = args.to_words();
+    let changes = pause::may_change(cx.server, command.flags, args);
     let multi = cx.session().multi.as_mut().expect("a transaction is open");
     if !multi.failed {
         multi.bytes += words.iter().map(|word| word.len() + size_of::<Vec<u8>>()).sum::<usize>();
         multi.runs_script |= command.flags.has(Flags::SCRIPT_RUNNER);
         multi.writes |= command.flags.has(Flags::WRITE);
+        multi.changes |= changes;
         multi.needs_memory |= command.flags.has(Flags::DENYOOM);
         multi.commands.push(Queued { id, words });
     }

@@ -8,6 +8,7 @@ use crate::session::{Parked, TimeoutReply, Wait};
 use common::clients::Slot;
 use common::command::{Args, CommandError};
 use common::net::Batch;
+use common::resp::Reply;
 use std::rc::Rc;
 use store::DbIndex;
 
@@ -56,6 +57,7 @@ fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbInde
     if let Wait::Keys { ids, .. } = &parked.wait {
         cx.waited_ids.clone_from(ids);
     }
+    let mark = cx.reply.mark();
     let flow = match resolved {
         Ok(id) => {
             let command = cx.server.table.command(id);
@@ -66,6 +68,9 @@ fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbInde
             Flow::Next
         }
     };
+    if flow == Flow::Next {
+        cx.server.clients.settle_reply(slot, &mut cx.reply, mark);
+    }
     cx.finish();
     if let Some(client) = server.clients.get_mut(slot) {
         client.ext.parked = Some(parked);
@@ -84,10 +89,26 @@ fn release(server: &mut Server, slot: Slot) {
     server.clients.mark(slot);
 }
 
+/// Writes the reply of a client that waits, unless CLIENT REPLY says that there shall be none.
+fn answer(server: &mut Server, slot: Slot, write: impl FnOnce(&mut Reply)) {
+    let Some(client) = server.clients.get_mut(slot) else { return };
+    let unused = Reply::new(client.output.resp);
+    let mut output = std::mem::replace(&mut client.output, unused);
+    let mark = output.mark();
+    write(&mut output);
+    server.clients.settle_reply(slot, &mut output, mark);
+    if let Some(client) = server.clients.get_mut(slot) {
+        client.output = output;
+    }
+}
+
 /// CLIENT UNBLOCK: ends a wait as by its timeout, or with an error.
 pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
-    let Some(client) = server.clients.get_mut(slot) else { return false };
-    let Some(parked) = client.ext.parked.as_deref() else { return false };
+    let Some(client) = server.clients.get(slot) else { return false };
+    let Some(parked) = client.ext.parked.as_deref().filter(|parked| !matches!(parked.wait, Wait::Pause))
+    else {
+        return false; // a pause ends for all at once
+    };
     if !with_error {
         time_out(server, slot);
         return true;
@@ -99,7 +120,7 @@ pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
         server.stats.total_commands += 1;
     }
     let error = CommandError::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
-    client.output.error(&error.wire());
+    answer(server, slot, |output| output.error(&error.wire()));
     server.stats.count_error(&error);
     release(server, slot);
     true
@@ -107,6 +128,7 @@ pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
 
 /// Ends the waits whose time is up, and has those try again whose alarm rings.
 pub fn wake_overdue(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
+    server.end_overdue_pauses();
     let now_ms = server.time.now_ms();
     while let Some(slot) = server.blocked.overdue(now_ms) {
         time_out(server, slot);
@@ -128,13 +150,13 @@ fn time_out(server: &mut Server, slot: Slot) {
     let reply = match parked.wait {
         Wait::Keys { on_timeout, .. } => Err(on_timeout),
         Wait::Replicas { offset, .. } => Ok(acknowledged(server, offset)),
+        Wait::Pause => return,
     };
-    let Some(client) = server.clients.get_mut(slot) else { return };
-    match reply {
-        Err(TimeoutReply::NullArray) => client.output.null_array(),
-        Err(TimeoutReply::Null) => client.output.null(),
-        Ok(replicas) => client.output.integer(replicas as i64),
-    }
+    answer(server, slot, |output| match reply {
+        Err(TimeoutReply::NullArray) => output.null_array(),
+        Err(TimeoutReply::Null) => output.null(),
+        Ok(replicas) => output.integer(replicas as i64),
+    });
     release(server, slot);
 }
 
@@ -146,10 +168,8 @@ pub fn wake_replica_waits(server: &mut Server) {
         };
         let Wait::Replicas { offset, count } = parked.wait else { continue };
         let replicas = server.replication.acknowledged(&server.clients, offset) as i64;
-        if replicas >= count
-            && let Some(client) = server.clients.get_mut(slot)
-        {
-            client.output.integer(replicas);
+        if replicas >= count {
+            answer(server, slot, |output| output.integer(replicas));
             release(server, slot);
         }
     }

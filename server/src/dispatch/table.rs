@@ -13,6 +13,7 @@ pub fn command_table() -> Table<Ochre> {
         common::pubsub::pubsub_commands(),
         common::pubsub::shard_commands(),
         commands::connection::COMMANDS,
+        commands::client::COMMANDS,
         commands::cluster::COMMANDS,
         commands::module::COMMANDS,
         commands::generic::COMMANDS,

@@ -202,7 +202,7 @@ fn shortened(args: &Args<'_>) -> Vec<Vec<u8>> {
 }
 
 /// Which words must not be seen by those who may read logs: passwords.
-fn secrets<'a>(args: &'a Args<'a>) -> impl Fn(usize) -> bool + 'a {
+pub fn secrets<'a>(args: &'a Args<'a>) -> impl Fn(usize) -> bool + 'a {
     let is = |index: usize, name: &str| {
         index < args.count() && args.get(index).eq_ignore_ascii_case(name.as_bytes())
     };

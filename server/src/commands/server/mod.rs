@@ -62,6 +62,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     lolwut::COMMAND,
     Command { subcommands: memory::SUBCOMMANDS, ..entry("memory", Arity::AtLeast(2), Flags::NONE, &[],
         doc("server", "4.0.0", "Depends on the subcommand.", "", "Tells where memory goes."), memory::help) },
+    entry("monitor", Arity::Exactly(1), ADMIN.and(ANYTIME), &[],
+        doc("server", "1.0.0", "O(1)", "", "Shows every command from here on."), crate::monitor::monitor),
     entry("shutdown", Arity::AtLeast(1), ADMIN.and(ANYTIME).and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY), &[],
         doc("server", "1.0.0", "O(N) when it saves, N keys", "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Saves as configured and ends the process."), shutdown),
     Command { subcommands: slowlog::SUBCOMMANDS, ..entry("slowlog", Arity::AtLeast(2), Flags::NONE, &[],

@@ -4,6 +4,7 @@ mod memory;
 mod stats;
 
 use crate::context::Cx;
+use crate::pause::{Held, Reason};
 use crate::server::Server;
 use common::command::{Args, CommandResult, Outcome};
 use std::fmt::Write;
@@ -120,6 +121,20 @@ fn clients_section(server: &mut Server, out: &mut String) {
     line(out, "clients_in_timeout_table", server.blocked.timeouts());
     line(out, "total_watched_keys", server.watches.keys());
     line(out, "total_blocking_keys", server.blocked.keys());
+    pause_fields(server, out);
+}
+
+/// Fields of Valkey.
+fn pause_fields(server: &Server, out: &mut String) {
+    let (mut reason, mut actions, mut left_ms) = ("none", "none", 0);
+    if let Some((why, held, until_ms)) = server.pause.current() {
+        reason = if why == Reason::Shutdown { "shutdown_in_progress" } else { "client_pause" };
+        actions = if held == Held::All { "all" } else { "write" };
+        left_ms = until_ms.saturating_sub(server.time.now_ms()).max(0);
+    }
+    line(out, "paused_reason", reason);
+    line(out, "paused_actions", actions);
+    line(out, "paused_timeout_milliseconds", left_ms);
 }
 
 fn cpu_section(_: &mut Server, out: &mut String) {

@@ -1,0 +1,74 @@
+//! Subcommands of CLIENT that only a server with data has; the others are shared with the sentinel in `common`.
+
+use super::doc;
+use crate::context::Cx;
+use crate::pause::{self, Held, Reason};
+use crate::server::Ochre;
+use common::command::{Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome};
+use common::number::parse_i64;
+
+/// Lines of CLIENT HELP on them.
+pub const HELP: &[&str] = &[
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
+];
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
+
+/// The container, as far as it is the server's.
+pub const COMMANDS: &[Command<Ochre>] = &[Command {
+    name: "client",
+    arity: Arity::AtLeast(2),
+    flags: Flags::NONE,
+    acl: &[],
+    keys: &[],
+    tips: &[],
+    doc: doc("connection", "2.4.0", "Depends on the subcommand.", "", "Looks after connections."),
+    subcommands: SUBCOMMANDS,
+    run: unpause,
+}];
+
+#[rustfmt::skip]
+const SUBCOMMANDS: &[Command<Ochre>] = &[
+    sub("pause", Arity::AtLeast(3), ADMIN, doc("connection", "3.0.0", "O(1)", "timeout [WRITE | ALL]", "Holds up commands for a while."), pause),
+    sub("unpause", Arity::Exactly(2), ADMIN, doc("connection", "6.2.0", "O(N), N clients that wait", "", "Ends a pause."), unpause),
+];
+
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    doc: common::command::Doc,
+    run: Handler<Ochre>,
+) -> Command<Ochre> {
+    Command { name, arity, flags, acl: &[Acl::Connection], keys: &[], tips: &[], doc, subcommands: &[], run }
+}
+
+fn pause(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let held = match args.count() {
+        3 => Held::All,
+        4 if args.get(3).eq_ignore_ascii_case(b"write") => Held::Writes,
+        4 if args.get(3).eq_ignore_ascii_case(b"all") => Held::All,
+        4 => return Err("ERR CLIENT PAUSE mode must be WRITE or ALL".into()),
+        _ => return Err(common::pubsub::wrong_subcommand(args)),
+    };
+    let timeout_ms =
+        parse_i64(args.get(2)).ok_or(CommandError::Text("ERR timeout is not an integer or out of range"))?;
+    if timeout_ms < 0 {
+        return Err("ERR timeout is negative".into());
+    }
+    let until_ms = timeout_ms
+        .checked_add(cx.server.time.now_ms())
+        .ok_or(CommandError::Text("ERR timeout is out of range"))?;
+    pause::begin(cx, held, until_ms);
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn unpause(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
+    cx.server.end_pause(Reason::Client);
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
