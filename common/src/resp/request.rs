@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The parser is resumable: it remembers how far it came, so a request that arrives byte by byte is looked at once
-//! per byte, never again from its start. It reads ahead of execution, hence it judges nothing that depends on the
+//! per byte, never again from its start (but for one try to read a short one as a whole). It reads ahead of execution, hence it judges nothing that depends on the
 //! session: a size that only an authenticated client may send makes it stop with [`Status::NeedsAuth`], and a
 //! protocol error is handed over as data, to be answered in its turn.
 //!
