@@ -398,7 +398,12 @@ impl Leaf {
         let start = self.start(at);
         let mut ends = self.ends.split_off(at);
         ends.iter_mut().for_each(|end| *end -= start as u32);
-        Self { scores: self.scores.split_off(at), ends, bytes: self.bytes.split_off(start) }
+        let right = Self { scores: self.scores.split_off(at), ends, bytes: self.bytes.split_off(start) };
+        // What stays keeps no more room than what goes takes.
+        self.scores.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        right
     }
 
     fn append(&mut self, other: &Self) {
