@@ -43,6 +43,15 @@ impl Blocked {
         self.by_key.len()
     }
 
+    /// Number of keys of which somebody wants to know as well when they are deleted.
+    pub fn keys_until_gone(&self, clients: &Clients<Session>) -> usize {
+        let until_gone = |slot: &Slot| {
+            let parked = clients.get(*slot).and_then(|client| client.ext.parked.as_ref());
+            parked.is_some_and(|parked| matches!(parked.wait, Wait::Keys { until_gone: true, .. }))
+        };
+        self.by_key.values().filter(|queue| queue.iter().any(until_gone)).count()
+    }
+
     /// Number of clients that have a deadline.
     pub fn timeouts(&self) -> usize {
         self.deadlines.len()

@@ -37,6 +37,9 @@ pub fn tick(server: &mut Server) -> bool {
     let now_ms = server.time.now_ms();
     let commands = server.stats.total_commands;
     server.stats.rate.sample(now_ms, commands);
+    let (turns, turns_ns) = (server.stats.turns, server.stats.turns_ns);
+    server.stats.turn_rate.sample(now_ms, turns);
+    server.stats.turn_ns.sample_per(turns, turns_ns, 1);
     let traffic = server.outside.traffic();
     let bytes = [traffic.input, traffic.output, traffic.replica_output];
     for (rate, bytes) in server.stats.byte_rates.iter_mut().zip(bytes) {

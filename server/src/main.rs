@@ -109,6 +109,7 @@ fn start(invocation: &config::Run, program: &[u8]) -> i32 {
     }
     let log = log::start(&config);
     crash::install(Manners::of(&config));
+    process::ignore_hangups();
     greet(&config, &notes, &startup.warnings);
     if let Err(error) = std::env::set_current_dir(config.dir.as_path()) {
         tracing::error!("Can't chdir to '{}': {}", config.dir.as_path().display(), log::os_text(&error));

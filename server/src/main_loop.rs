@@ -186,7 +186,7 @@ impl MainLoop {
         }
         let server = self.actor.server();
         if ticks || expires {
-            let busy_ns = std::mem::take(&mut server.stats.busy_ns);
+            let busy_ns = server.stats.take_busy_ns();
             let more = if ticks { cron::tick(server) } else { cron::expire_cycle(server) };
             let now = monotonic_ns();
             self.expire_at = more.then(|| now + cron::expire_pause_ns(busy_ns));

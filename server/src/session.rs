@@ -144,6 +144,11 @@ impl Extension for Session {
         self.watches.len()
     }
 
+    fn watched_bytes(&self) -> usize {
+        // The name is kept here and with the key's watchers.
+        self.watches.iter().map(|watch| size_of::<Watch>() + 2 * watch.key.len()).sum()
+    }
+
     fn flags(&self, out: &mut String) {
         let letters = [
             (self.is_monitor, 'O'),

@@ -200,6 +200,24 @@ pub fn set_thread_cache(on: bool) {
     }
 }
 
+/// Processor time used by this process, or by this thread alone: user and system, seconds. To the microsecond, which the
+/// files of `/proc` are not.
+pub fn cpu_seconds(thread: bool) -> (f64, f64) {
+    let who = if thread { libc::RUSAGE_THREAD } else { libc::RUSAGE_SELF };
+    // SAFETY: all zeroes is a valid answer.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: there is room for the answer; a failure leaves the zeroes.
+    unsafe { libc::getrusage(who, &raw mut usage) };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    (seconds(usage.ru_utime), seconds(usage.ru_stime))
+}
+
+/// Ignores what a terminal sends that goes away: a server started from one stays.
+pub fn ignore_hangups() {
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
+
 /// Makes a second process; true in the first.
 ///
 /// # Errors

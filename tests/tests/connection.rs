@@ -211,3 +211,38 @@ fn a_renamed_command_is_called_by_its_new_name_alone() {
     let plain = Server::start();
     assert_eq!(count + 1, plain.client().run("COMMAND COUNT").integer());
 }
+
+#[test]
+fn client_list_shows_the_command_that_came_last() {
+    let server = Server::start();
+    let mut watcher = server.client();
+    let mut shown = |lines: &[&str]| {
+        let mut client = server.client();
+        let id = client.run("CLIENT ID").integer();
+        for line in lines {
+            client.run(line);
+        }
+        fields(&watcher.run(&format!("CLIENT LIST ID {id}")).text())["cmd"].clone()
+    };
+    assert_eq!(shown(&["GET key", "NOSUCH"]), "NULL");
+    assert_eq!(shown(&["GET"]), "get");
+    assert_eq!(shown(&["CONFIG NOSUCH"]), "NULL");
+    assert_eq!(shown(&["MULTI", "GET key"]), "get");
+    assert_eq!(shown(&["MULTI", "GET"]), "get");
+    assert_eq!(shown(&["MULTI", "GET key", "EXEC"]), "exec");
+}
+
+#[test]
+fn watched_keys_are_a_client_s_memory() {
+    let server = Server::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let id = client.run("CLIENT ID").integer();
+    // Asked by another one, when its own requests have left no buffer behind.
+    let mut memory = || number(&fields(&other.run(&format!("CLIENT LIST ID {id}")).text()), "tot-mem");
+    wait_until("it rests", || memory() < 2000);
+    let before = memory();
+    client.run(&format!("WATCH {}", "k".repeat(1000)));
+    wait_until("it watches and rests", || (before + 1000..before + 4000).contains(&memory()));
+    client.run("UNWATCH");
+    wait_until("it holds no more than before", || memory() == before);
+}

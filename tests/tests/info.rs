@@ -1,18 +1,20 @@
-//! INFO: Redis's fields, and figures that are true.
+//! INFO: Redis's fields in Redis's order, and figures that are true.
 
-use ochre_tests::{Server, Settings};
-use std::collections::BTreeSet;
+use ochre_tests::{Server, Settings, wait_until};
+use std::process::Command;
 
-/// Fields that say something of how Redis is built, which means nothing here.
-const NOT_OURS: &[&str] = &["server atomicvar_api", "server gcc_version"];
+/// Fields of Redis that are missing here, with the reason.
+const NOT_OURS: &[(&str, &str)] =
+    &[("server atomicvar_api", "it says how Redis is compiled"), ("server gcc_version", "likewise")];
 
-fn fields(server: &Server) -> BTreeSet<String> {
+/// `section field`, in the order in which INFO prints them.
+fn fields(server: &Server) -> Vec<String> {
     let mut client = server.client();
     client.run("SET k v");
     client.run("GET missing");
     let text = client.run("INFO everything").text();
     let mut section = String::new();
-    let mut fields = BTreeSet::new();
+    let mut fields = Vec::new();
     for line in text.lines() {
         match line.strip_prefix("# ") {
             Some(title) => section = title.to_lowercase(),
@@ -23,11 +25,85 @@ fn fields(server: &Server) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_field_of_redis_is_there() {
-    let (ours, redis) = (fields(&Server::start()), fields(&Settings::new().redis().start()));
-    let missing: Vec<&String> =
-        redis.difference(&ours).filter(|field| !NOT_OURS.contains(&field.as_str())).collect();
+fn every_field_of_redis_is_there_in_its_order() {
+    let (ours, mut redis) = (fields(&Server::start()), fields(&Settings::new().redis().start()));
+    redis.retain(|field| !NOT_OURS.iter().any(|(name, _)| name == field));
+    let missing: Vec<&String> = redis.iter().filter(|field| !ours.contains(field)).collect();
     assert!(missing.is_empty(), "missing: {missing:?}");
+    // Commands stand in the order of the table, which is each server's own.
+    let is_fixed = |field: &&String| !field.starts_with("commandstats") && !field.starts_with("latencystats");
+    let shared: Vec<&String> = ours.iter().filter(|field| redis.contains(field)).filter(is_fixed).collect();
+    assert_eq!(shared, redis.iter().filter(is_fixed).collect::<Vec<_>>());
+}
+
+/// A field of a server's INFO as a number.
+fn number(server: &Server, field: &str) -> f64 {
+    let text = server.info(field);
+    text.parse().unwrap_or_else(|_| panic!("{field}:{text}"))
+}
+
+#[test]
+fn times_to_live_are_averaged() {
+    let server = Server::start();
+    let mut client = server.client();
+    let average = |server: &Server| -> i64 {
+        let line = server.info("db0");
+        let field = line.split(',').find_map(|part| part.strip_prefix("avg_ttl="));
+        field.expect("the field").parse().expect("a number")
+    };
+    client.run("SET forever v");
+    assert_eq!(average(&server), 0);
+    for key in 0..200 {
+        client.run(&format!("SET key:{key} v PX {}", if key % 2 == 0 { 1_000_000 } else { 2_000_000 }));
+    }
+    wait_until("the average is known", || (1_200_000..1_800_000).contains(&average(&server)));
+}
+
+#[test]
+fn blocked_readers_of_groups_hear_of_the_end_of_a_key() {
+    let server = Server::start();
+    let (mut list, mut stream, mut client) = (server.client(), server.client(), server.client());
+    client.run("XGROUP CREATE s g $ MKSTREAM");
+    list.send(&["BLPOP", "one", "two", "0"]);
+    stream.send(&["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"]);
+    wait_until("both wait", || server.info("blocked_clients") == "2");
+    assert_eq!(number(&server, "total_blocking_keys"), 3.0);
+    assert_eq!(number(&server, "total_blocking_keys_on_nokey"), 1.0);
+}
+
+#[test]
+fn time_is_told_to_the_microsecond() {
+    let server = Server::start();
+    server.client().run("DEBUG POPULATE 100000");
+    let used = number(&server, "used_cpu_user") + number(&server, "used_cpu_sys");
+    let by_actor = number(&server, "used_cpu_user_main_thread") + number(&server, "used_cpu_sys_main_thread");
+    assert!(used > 0.0 && by_actor > 0.0 && by_actor <= used + 0.1, "{used} {by_actor}");
+    assert!(number(&server, "eventloop_cycles") >= 2.0);
+    // Commands that ran before are asked for first: each question is a command itself.
+    let commands = number(&server, "eventloop_duration_cmd_sum");
+    let turns = number(&server, "eventloop_duration_sum");
+    assert!(commands > 0.0 && turns >= commands, "{turns} {commands}");
+}
+
+#[test]
+fn listeners_are_named() {
+    let server =
+        Settings::new().set_words("bind", &["127.0.0.1", "-::1"]).set("unixsocket", "u.sock").start();
+    let port = server.port;
+    assert_eq!(server.info("listener0"), format!("name=tcp,bind=127.0.0.1,bind=-::1,port={port}"));
+    assert_eq!(server.info("listener1"), "name=unix,bind=u.sock");
+}
+
+#[test]
+fn a_terminal_that_goes_away_is_ignored() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let mut server = settings.start();
+        let status = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status();
+        assert!(status.expect("kill can be executed").success());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(server.client().run("PING"), "+PONG\r\n");
+        assert!(server.is_running());
+    }
 }
 
 #[test]

@@ -81,6 +81,10 @@ pub trait Extension: Default {
     fn watched(&self) -> usize {
         0
     }
+    /// Bytes held for watched keys.
+    fn watched_bytes(&self) -> usize {
+        0
+    }
     /// Letters for the `flags` field of CLIENT LIST.
     fn flags(&self, _out: &mut String) {}
     /// Whether the client waits in a blocking command.
@@ -193,7 +197,7 @@ impl<X: Extension> Client<X> {
         self.link.as_ref()
     }
 
-    /// Bytes that the client holds: itself, its buffers, unsent output and queued commands.
+    /// Bytes that the client holds: itself, its buffers, unsent output, queued commands and watched keys.
     pub fn memory(&self) -> usize {
         let (queries, spare) = self.query_buffer(self.ext.held());
         let subscriptions = self.subscribed.iter().flatten().map(|name| size_of::<Bytes>() + name.len());
@@ -202,6 +206,7 @@ impl<X: Extension> Client<X> {
             + spare
             + self.unsent()
             + self.ext.queued_bytes()
+            + self.ext.watched_bytes()
             + self.name.len()
             + subscriptions.sum::<usize>()
     }

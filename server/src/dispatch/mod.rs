@@ -87,7 +87,9 @@ fn admit(
         Ok(id) => id,
         Err(error) => {
             close_other_protocol(cx, args);
-            if let Ok(id) = cx.server.table.named(args) {
+            let named = cx.server.table.named(args);
+            note_command(cx, named.as_ref().ok().copied());
+            if let Ok(id) = named {
                 let command = cx.server.table.command(id);
                 cx.server.stats.commands[id.index()].rejected += 1; // a known one with too few or too many words
                 return Err(reject(cx, command, error));
@@ -98,10 +100,19 @@ fn admit(
     };
     let command = cx.server.table.command(id);
     if let Err(error) = admit::guards(cx, id, command) {
+        note_command(cx, Some(id));
         cx.server.stats.commands[id.index()].rejected += 1;
         return Err(reject(cx, command, error));
     }
     Ok((id, command))
+}
+
+/// What CLIENT LIST shows of a client is the command that came last, also if it does not run, or not yet.
+#[cold]
+fn note_command(cx: &mut Cx<'_>, id: Option<CommandId>) {
+    if let Some(client) = cx.server.clients.get_mut(cx.slot) {
+        client.last_command = id.map(|id| cx.server.table.full_name(id));
+    }
 }
 
 /// A browser that is made to send a request here sends lines that are no commands, then a body that may hold some: the
@@ -150,11 +161,8 @@ fn run(
     hint: Hint,
 ) -> Flow {
     if pause::holds(cx, command.flags, args) {
-        let slot = cx.slot;
-        if let Some(client) = cx.server.clients.get_mut(slot) {
-            client.last_command = Some(cx.server.table.full_name(id));
-        }
-        cx.server.pause.add(slot);
+        note_command(cx, Some(id));
+        cx.server.pause.add(cx.slot);
         cx.wait = Some((Wait::Pause, None));
         return Flow::Park;
     }
@@ -167,6 +175,7 @@ fn run(
 }
 
 fn queue(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>, args: &Args<'_>) {
+    note_command(cx, Some(id));
     let words = args.to_words();
     let changes = pause::may_change(cx.server, command.flags, args);
     let multi = cx.session().multi.as_mut().expect("a transaction is open");

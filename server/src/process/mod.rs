@@ -6,6 +6,8 @@ pub mod kernel;
 pub mod supervise;
 pub mod title;
 
+pub use crate::sys::ignore_hangups;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// File descriptors that are not clients: listeners, files, runtimes. As many as Redis reserves.
@@ -67,21 +69,12 @@ pub fn system_memory_bytes() -> u64 {
 
 /// Processor time used by this process: user and system, seconds.
 pub fn cpu_seconds() -> (f64, f64) {
-    cpu_seconds_in("/proc/self/stat")
+    crate::sys::cpu_seconds(false)
 }
 
 /// Processor time used by this thread: user and system, seconds.
 pub fn thread_cpu_seconds() -> (f64, f64) {
-    cpu_seconds_in("/proc/thread-self/stat")
-}
-
-fn cpu_seconds_in(file: &str) -> (f64, f64) {
-    let stat = std::fs::read_to_string(file).unwrap_or_default();
-    // Fields 14 and 15, counted behind the program's name, which may hold anything.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = rustix::param::clock_ticks_per_second() as f64;
-    let seconds = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0) / ticks;
-    (seconds(11), seconds(12))
+    crate::sys::cpu_seconds(true)
 }
 
 /// The permissions that new files do not get. Read from the kernel's own listing: the system call could only be asked

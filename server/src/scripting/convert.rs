@@ -51,7 +51,9 @@ fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), Comm
         _ => CommandError::Text("ERR Unknown Redis command called from script"),
     })?;
     let command = table.command(id);
-    if command.flags.any(Flags::NOSCRIPT.and(Flags::SCRIPT_RUNNER).and(Flags::UNQUEUED)) {
+    let is_denied = command.flags.has(Flags::NOSCRIPT) && !cx.server.scripts.allows_denied
+        || command.flags.any(Flags::SCRIPT_RUNNER.and(Flags::UNQUEUED));
+    if is_denied {
         return Err("ERR This Redis command is not allowed from script".into());
     }
     if host.is_read_only() && command.flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE)) {

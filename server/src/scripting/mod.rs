@@ -49,6 +49,9 @@ pub struct Scripts {
     pub wrote: bool,
     /// There was no room at `maxmemory` when the script began: commands that need memory fail until it has written.
     pub lacks_memory: bool,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what they otherwise may not, unless it can't run inside another
+    /// command.
+    pub allows_denied: bool,
     /// Memory of the Lua machine after the last script, bytes.
     pub vm_bytes: u64,
     /// Bodies by digest, for EVALSHA and SCRIPT EXISTS.

@@ -61,8 +61,13 @@ pub struct Stats {
     pub longest_turn_us: u64,
     /// Turns taken.
     pub turns: u64,
-    /// Time that turns took since the expire cycle last asked, nanoseconds.
-    pub busy_ns: u64,
+    /// Turns per second, and nanoseconds that one takes.
+    pub turn_rate: Rate,
+    pub turn_ns: Rate,
+    /// Time that turns took, nanoseconds.
+    pub turns_ns: u64,
+    /// Likewise, when the expire cycle last asked.
+    turns_ns_before: u64,
     /// By [`common::command::CommandId::index`].
     pub commands: Vec<CommandStats>,
     /// By error code.
@@ -73,29 +78,38 @@ pub struct Stats {
 /// Samples kept for a rate.
 const RATE_SAMPLES: usize = 16;
 
-/// A rate over the last second and a half.
+/// A rate over the last second and a half: what a counter grew by while another, mostly the time, grew.
 #[derive(Debug, Default)]
 pub struct Rate {
     samples: [u64; RATE_SAMPLES],
     next: usize,
-    last: (i64, u64),
+    /// Both counters at the last sample.
+    last: Option<(u64, u64)>,
 }
 
 impl Rate {
-    /// Takes the counter's value at `now_ms`.
+    /// Takes the counter's value at `now_ms`; what counts is the growth per second.
     pub fn sample(&mut self, now_ms: i64, count: u64) {
-        let (then, before) = self.last;
-        let elapsed = (now_ms - then).max(1) as u64;
-        if then != 0 {
-            self.samples[self.next] = count.saturating_sub(before) * 1000 / elapsed;
+        self.sample_per(now_ms.max(0).cast_unsigned(), count, 1000);
+    }
+
+    /// Takes the counter's value at a point of another one; what counts is its growth per `unit` of that.
+    pub fn sample_per(&mut self, point: u64, count: u64, unit: u64) {
+        if let Some((then, before)) = self.last.replace((point, count)) {
+            let elapsed = point.saturating_sub(then).max(1);
+            self.samples[self.next] = count.saturating_sub(before).saturating_mul(unit) / elapsed;
             self.next = (self.next + 1) % RATE_SAMPLES;
         }
-        self.last = (now_ms, count);
+    }
+
+    /// The average of the samples: per second where [`Self::sample`] took them.
+    pub fn average(&self) -> u64 {
+        self.samples.iter().sum::<u64>() / RATE_SAMPLES as u64
     }
 
     /// Per second.
     pub fn per_second(&self) -> u64 {
-        self.samples.iter().sum::<u64>() / RATE_SAMPLES as u64
+        self.average()
     }
 }
 
@@ -133,8 +147,14 @@ impl Stats {
     #[inline]
     pub fn note_turn(&mut self, lasted_ns: u64) {
         self.turns += 1;
-        self.busy_ns += lasted_ns;
+        self.turns_ns += lasted_ns;
         self.note_step(lasted_ns);
+    }
+
+    /// Time that turns took since this was last asked, nanoseconds.
+    pub fn take_busy_ns(&mut self) -> u64 {
+        let before = std::mem::replace(&mut self.turns_ns_before, self.turns_ns);
+        self.turns_ns - before
     }
 
     /// Takes note of a step between turns, which keeps clients waiting just as long.

@@ -52,6 +52,11 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"set-disable-deny-scripts", 1) => {
+            cx.server.scripts.allows_denied = parse_i64(args.next()).is_some_and(|on| on != 0);
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
         (b"pause-cron", 1) => {
             cx.server.lifecycle.is_paused = parse_i64(args.next()).is_some_and(|on| on != 0);
             cx.reply.ok();
@@ -197,6 +202,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    Crash the server with sigsegv.",
         "SET-ACTIVE-EXPIRE <0|1>",
         "    Setting it to 0 disables expiring keys (and hash-fields) in background ",
+        "SET-DISABLE-DENY-SCRIPTS <0|1>",
+        "    Let scripts call commands that are denied to them, for tests.",
         "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
         "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",

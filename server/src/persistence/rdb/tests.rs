@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use std::collections::BTreeMap;
 use store::stream::{Group, NodeBytes, ProducerLimits, Producers, Stream, StreamId, StreamLimits};
 use store::{Element, End, HashValue, Limits, List, ListLimit, Listpack, NodeView, Set};
 
@@ -159,7 +160,9 @@ fn any_record() -> impl Strategy<Value = Record> {
     let field = (prop::collection::vec(any::<u8>(), 0..60), any_text(), prop::option::of(1i64..1 << 46));
     let hash = prop::collection::vec(field, 1..60).prop_map(|fields| {
         let mut hash = HashValue::new();
-        for (name, value, expire) in &fields {
+        // Each name once: a long value that is overwritten leaves a dictionary of what is read back as a listpack.
+        let fields: BTreeMap<_, _> = fields.iter().map(|(name, value, at)| (name, (value, at))).collect();
+        for (name, (value, expire)) in fields {
             hash.set(name, value, &Limits::default().hash);
             hash.set_expiry(name, *expire);
         }

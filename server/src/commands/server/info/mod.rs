@@ -8,7 +8,7 @@ use crate::pause::{Held, Reason};
 use crate::server::Server;
 use common::command::{Args, CommandResult, Outcome};
 use std::fmt::Write;
-use store::DbIndex;
+use store::{Db, DbIndex};
 
 /// Writes the fields of a section.
 type Section = fn(&mut Server, &mut String);
@@ -100,6 +100,22 @@ fn server_section(server: &mut Server, out: &mut String) {
     line(out, "executable", server.lifecycle.executable.display());
     line(out, "config_file", server.lifecycle.config_file.as_deref().unwrap_or("".as_ref()).display());
     line(out, "io_threads_active", u8::from(server.config.io_threads > 1));
+    listeners(server, out);
+}
+
+/// What listens; the numbers are those of the kinds of connections: plain, Unix, TLS.
+fn listeners(server: &Server, out: &mut String) {
+    let (config, (port, tls_port)) = (&server.config, server.lifecycle.ports);
+    let addresses: String = config.bind.iter().map(|address| format!(",bind={address}")).collect();
+    if port != 0 {
+        line(out, "listener0", format_args!("name=tcp{addresses},port={port}"));
+    }
+    if !config.unix_socket.is_empty() {
+        line(out, "listener1", format_args!("name=unix,bind={}", config.unix_socket));
+    }
+    if tls_port != 0 {
+        line(out, "listener2", format_args!("name=tls{addresses},port={tls_port}"));
+    }
 }
 
 fn clients_section(server: &mut Server, out: &mut String) {
@@ -121,6 +137,7 @@ fn clients_section(server: &mut Server, out: &mut String) {
     line(out, "clients_in_timeout_table", server.blocked.timeouts());
     line(out, "total_watched_keys", server.watches.keys());
     line(out, "total_blocking_keys", server.blocked.keys());
+    line(out, "total_blocking_keys_on_nokey", server.blocked.keys_until_gone(&server.clients));
     pause_fields(server, out);
 }
 
@@ -197,16 +214,34 @@ fn latencystats_section(server: &mut Server, out: &mut String) {
 }
 
 fn keyspace_section(server: &mut Server, out: &mut String) {
+    let now_ms = server.time.now_ms();
     for index in 0..server.keyspace.count() {
-        let db = server.keyspace.db(DbIndex(index));
+        let random = server.rng.u64(..);
+        let db = server.keyspace.db_mut(DbIndex(index));
         if !db.is_empty() {
+            let avg_ttl = average_ttl(db, random, now_ms);
             let _ = write!(
                 out,
-                "db{index}:keys={},expires={},avg_ttl=0,subexpiry={}\r\n",
+                "db{index}:keys={},expires={},avg_ttl={avg_ttl},subexpiry={}\r\n",
                 db.len(),
                 db.expires(),
                 db.volatile()
             );
         }
     }
+}
+
+/// Keys whose time to live is asked for an estimate of the average.
+const TTL_SAMPLES: usize = 64;
+
+/// The time that keys have left on average, ms, as a sample of them tells; 0 when none expires.
+fn average_ttl(db: &mut Db, random: u64, now_ms: i64) -> i64 {
+    let (mut sum, mut count) = (0_i128, 0);
+    db.sample_volatile(random, TTL_SAMPLES, |_, _, at_ms| {
+        if at_ms > now_ms {
+            sum += i128::from(at_ms - now_ms);
+            count += 1;
+        }
+    });
+    i64::try_from(sum / count.max(1)).unwrap_or(i64::MAX)
 }

@@ -55,8 +55,8 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "tracking_total_keys", 0);
     line(out, "tracking_total_items", 0);
     line(out, "tracking_total_prefixes", 0);
-    line(out, "total_error_replies", stats.total_error_replies);
     line(out, "unexpected_error_replies", 0);
+    line(out, "total_error_replies", stats.total_error_replies);
     line(out, "dump_payload_sanitizations", 0);
     line(out, "total_reads_processed", traffic.reads);
     line(out, "total_writes_processed", traffic.writes);
@@ -67,6 +67,13 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "reply_buffer_expands", 0);
     line(out, "client_query_buffer_limit_disconnections", stats.query_buffer_disconnections);
     line(out, "client_output_buffer_limit_disconnections", stats.output_buffer_disconnections);
+    // A turn is what a cycle of the event loop is in Redis.
+    line(out, "eventloop_cycles", stats.turns);
+    line(out, "eventloop_duration_sum", stats.turns_ns / 1000);
+    let commands_ns: u64 = stats.commands.iter().map(|command| command.nanoseconds).sum();
+    line(out, "eventloop_duration_cmd_sum", commands_ns / 1000);
+    line(out, "instantaneous_eventloop_cycles_per_sec", stats.turn_rate.per_second());
+    line(out, "instantaneous_eventloop_duration_usec", stats.turn_ns.average() / 1000);
     line(out, "acl_access_denied_auth", stats.acl_access_denied_auth);
     line(out, "total_protocol_errors", stats.protocol_errors);
     line(out, "actor_turns", stats.turns);
