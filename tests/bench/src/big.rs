@@ -320,7 +320,7 @@ impl Bench<'_> {
     /// BGSAVE with writes until it is done.
     fn snapshot(&mut self) -> Result<()> {
         let writes = self.kit.writes;
-        self.step("BGSAVE and writes", |bench| {
+        self.repeated("BGSAVE and writes", |bench| {
             bench.call("BGSAVE")?;
             let begun = Instant::now();
             let mut n = 0;
