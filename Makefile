@@ -44,9 +44,11 @@ JOBS ?= 2
 ARGS ?=
 # make fuzz FUZZ_SECONDS=600
 FUZZ_SECONDS ?= 30
+# make differential DIFFERENTIAL_STEPS=20000
+DIFFERENTIAL_STEPS ?= 200000
 
 .PHONY: help run release test test-parts fmt clippy unit clients conformance conformance-all certs
-.PHONY: bench bench-memory bench-snapshot bench-expiry bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri soak clean-cache
+.PHONY: bench bench-memory bench-snapshot bench-expiry big-collections bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri differential soak clean-cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +120,9 @@ bench-snapshot: release ## BGSAVE of five million keys under writes: is the file
 bench-expiry: release ## A million of 50 million keys that expire in one second: when are they gone?
 	$(BENCH) expiry $(ARGS)
 
+big-collections: release ## Ten million elements in one key: is what is short on paper short?
+	$(BENCH) big $(ARGS)
+
 bench-fragmentation: release ## How dense memory stays through deletions and other sizes, beside Redis
 	$(BENCH) fragmentation $(ARGS)
 
@@ -155,6 +160,11 @@ miri: ## The store's tests under miri (nightly): every unsafe block is checked
 	RUSTFLAGS= MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test -p ochre-store $(ARGS)
 
 # Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over.
+# Forty minutes for all groups, twice that on a machine with other work.
+differential: ## 200,000 random commands per group and setting beside redis-server (DIFFERENTIAL_STEPS=…)
+	cargo build --workspace --bins
+	OCHRE_TEST_STEPS=$(DIFFERENTIAL_STEPS) cargo test -p ochre-tests --test differential --test differential_collections
+
 soak: release ## The long forms of properties and figures, for a night
 	PROPTEST_CASES=50000 $(RUN_TESTS) --workspace
 	$(BENCH) memory --redis-keys 8,16

@@ -122,13 +122,43 @@ fn fill(redis: &mut Redis) {
         redis.words(&format!("SADD numbers:{} {}", n % 20, n * 1_000_003));
         redis.words(&format!("SADD few:{} member-{n}", n % 600));
         redis.words(&format!("HSET record:{} field-{n} value-{n} {n} 1", n % 600));
+        redis.words(&format!("ZADD ranks {n}.{n} member-{n} -{n} {n}"));
+        redis.words(&format!("ZADD rank:{} {n} member-{n} {n}e-300 {n}", n % 300));
+        redis.words(&format!("GEOADD places {}.{n:04} {} place-{n}", n % 180, n % 85));
+        redis.words(&format!("PFADD sparse-then-dense element-{n}"));
     }
+    redis.words("ZADD edges -inf least inf greatest -0.0 zero 1e308 large 3 3");
+    redis.words("PFADD sparse a b c");
+    redis.words("SETBIT bits 70001 1");
+    fill_streams(redis);
     redis.words("EXPIRE big 100000");
     redis.words("SELECT 9");
     redis.words("DEBUG QUICKLIST-PACKED-THRESHOLD 200B");
     redis.run(&[b"RPUSH", b"plain", b"a", &[b'p'; 500], b"b", &every_byte.repeat(4), b"12"]);
     redis.words("DEBUG QUICKLIST-PACKED-THRESHOLD 0");
     redis.words("RPUSH small only");
+}
+
+/// Streams of many nodes and of none, with deleted entries, groups, and entries pending for consumers.
+fn fill_streams(redis: &mut Redis) {
+    for n in 1..=1000 {
+        redis.words(&format!("XADD events {}-{} field {n} other value-{n}", n / 7, 2 * n));
+        redis.words(&format!("XADD events {}-{} kind-{} x", n / 7, 2 * n + 1, n % 3));
+    }
+    redis.words("XDEL events 10-140 10-141 142-2000");
+    redis.words("XGROUP CREATE events readers 0");
+    redis.words("XGROUP CREATE events later 100-0 ENTRIESREAD 50");
+    redis.words("XGROUP CREATECONSUMER events readers idle");
+    // Inside of a script, since replies of several lines are not read here.
+    for (consumer, count) in [("alice", "40"), ("bob", "5"), ("alice", "1")] {
+        let script = b"redis.call('XREADGROUP', 'GROUP', 'readers', ARGV[1], 'COUNT', ARGV[2], 'STREAMS', 'events', '>')";
+        redis.run(&[b"EVAL", script, b"0", consumer.as_bytes(), count.as_bytes()]);
+    }
+    redis.words("XACK events readers 0-2 0-3");
+    redis.words("XDEL events 0-4");
+    redis.words("XADD emptied 5-5 f v");
+    redis.words("XDEL emptied 5-5");
+    redis.words("XGROUP CREATE only-a-group g $ MKSTREAM");
 }
 
 fn write_again(kept: &Kept, path: &Path, compression: bool, checksum: bool) {

@@ -295,3 +295,24 @@ fn names_of_entries_can_be_recorded() {
     assert_eq!(shown(&mut client, "XADD s IDMP p 1 * f v"), "5-0");
     assert_eq!(client.run("XLEN s"), ":2\r\n");
 }
+
+/// XSETID may go back behind an entry that was deleted, whose place in its node comes before those added then.
+#[test]
+fn entries_behind_deleted_ones_are_found() {
+    let server = Server::start();
+    let client = &mut server.client();
+    check(
+        client,
+        &[
+            ("XADD s 5-0 f a", "$3 5-0"),
+            ("XADD s 9-0 f b", "$3 9-0"),
+            ("XDEL s 9-0", ":1"),
+            ("XSETID s 5-0", "+OK"),
+            ("XADD s 6-0 f c", "$3 6-0"),
+            ("XRANGE s - 7", "*2 *2 $3 5-0 *2 $1 f $1 a *2 $3 6-0 *2 $1 f $1 c"),
+            ("XREVRANGE s 7 6", "*1 *2 $3 6-0 *2 $1 f $1 c"),
+            ("XDEL s 6-0", ":1"),
+            ("XRANGE s - +", "*1 *2 $3 5-0 *2 $1 f $1 a"),
+        ],
+    );
+}

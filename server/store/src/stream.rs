@@ -162,13 +162,19 @@ impl Stream {
     /// Adds a node as files hold them, behind all others. [`Self::settle`] after the last one.
     ///
     /// # Errors
-    /// When it is not in order, or its elements contradict each other.
+    /// When it is not in order, its entries are not, or its elements contradict each other.
     pub fn push_node(&mut self, master: StreamId, pack: Listpack) -> Result<(), BadStream> {
         let nodes = &mut self.0.nodes;
-        if nodes.last().is_some_and(|last| nodes.get(last).master >= master) {
+        let last = nodes.last().map(|place| nodes.get(place));
+        // A node's own ID bounds it where no entry is left.
+        let top = |last: &Shelved| last.node.last_live_id(last.master).unwrap_or(last.master);
+        if last.is_some_and(|last| last.master >= master || top(last) >= master) {
             return Err(BadStream("stream nodes out of order"));
         }
         let node = Node::from_listpack(pack).ok_or(BadStream("stream node"))?;
+        if !node.is_in_order(master) {
+            return Err(BadStream("stream entries out of order"));
+        }
         nodes.push(Shelved { master, node: Arc::new(node) });
         Ok(())
     }
@@ -176,13 +182,22 @@ impl Stream {
     /// Sets what a file tells of a stream whose nodes have all been added.
     ///
     /// # Errors
-    /// When the nodes hold another number of entries.
+    /// When the nodes hold another number of entries, or entries that the facts say were never added.
     pub fn settle(&mut self, facts: StreamFacts) -> Result<(), BadStream> {
         let len: u64 = self.0.nodes.iter().map(|shelved| shelved.node.live()).sum();
         if len != facts.len {
             return Err(BadStream("stream length"));
         }
+        if facts.entries_added < len {
+            return Err(BadStream("stream: fewer entries added than there are"));
+        }
+        if self.last_entry_id().is_some_and(|last| last > facts.last_id) {
+            return Err(BadStream("stream: an entry above the last ID"));
+        }
         self.0.facts = facts;
+        if len > 0 {
+            self.renew_first_id();
+        }
         Ok(())
     }
 
@@ -202,10 +217,15 @@ impl Stream {
         assert!(id > facts.last_id, "{id} is not above {}", facts.last_id);
         let bytes = pairs.iter().map(|(field, value)| field.len() + value.len()).sum();
         facts.len += 1;
-        facts.entries_added += 1;
+        // At the greatest count, which only a file can claim, it stays.
+        facts.entries_added = facts.entries_added.saturating_add(1);
         facts.last_id = id;
         if facts.len == 1 {
             facts.first_id = id;
+        }
+        // Trimming may leave a node of deleted entries alone, and XSETID may then go back before it.
+        if facts.len == 1 && nodes.last().is_some_and(|last| nodes.get(last).master >= id) {
+            *nodes = Shelf::default();
         }
         if let Some(last) = nodes.last() {
             let full = nodes.get(last).node.is_full(bytes, limits);
@@ -519,13 +539,17 @@ impl<'a> Iterator for StreamRange<'a> {
                 self.advance();
                 continue;
             };
+            // Whose ID tells nothing of what follows: see `Node::is_in_order`.
+            if entry.is_deleted() {
+                continue;
+            }
             let (start, end) = self.bounds;
             let passed = if self.back { entry.id < start } else { entry.id > end };
             if passed {
                 self.walk = None;
                 return None;
             }
-            if !entry.is_deleted() && (start..=end).contains(&entry.id) {
+            if (start..=end).contains(&entry.id) {
                 return Some(entry);
             }
         }

@@ -6,6 +6,7 @@
 //! ochre-bench snapshot          BGSAVE under writes: exact file, longest turn, extra memory
 //! ochre-bench expiry            keys that expire in the same second: until when they are gone, the longest turn
 //! ochre-bench fragmentation     how dense memory stays through deletions and other sizes
+//! ochre-bench big [TYPE…]       ten million elements in one key: the longest turn of what is short on paper
 //! ochre-bench hitrate [POLICY…]  how often a cache at half the data has what is asked for
 //! ochre-bench instructions      instructions per request under callgrind
 //! ochre-bench floor --port N    the floor itself
@@ -14,6 +15,7 @@
 //! Exit code 1 when a target is missed (`--report-only`: 0), 2 when something could not be measured.
 //! Errors are boxed: nobody but the person at the terminal reads them.
 
+mod big;
 mod client;
 mod datasets;
 mod expiry;
@@ -41,7 +43,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
-usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|hitrate|instructions [NAME...] [options]
+usage: ochre-bench speed|memory|snapshot|expiry|big|fragmentation|hitrate|instructions [NAME...] [options]
        ochre-bench floor --port N
 
   NAME                 only rows whose name contains it; =NAME: only the row of that name
@@ -63,6 +65,8 @@ usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|hitrate|instructio
   --seed N             of keys and operations
  expiry
   --keys N             millions (default 50; one in fifty expires)
+ big
+  --keys N             millions of elements (default 10)
  fragmentation
   --keys N             millions (default 2)
  hitrate
@@ -174,6 +178,7 @@ fn run(words: &[String]) -> Result<bool> {
         "memory" => memory::run(&options),
         "snapshot" => snapshot::run(&options),
         "expiry" => expiry::run(&options),
+        "big" => big::run(&options),
         "fragmentation" => fragmentation::run(&options),
         "hitrate" => hitrate::run(&options),
         "instructions" => instructions::run(&options).map(|()| true),

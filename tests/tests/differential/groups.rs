@@ -485,7 +485,7 @@ const STREAMS: Group = Group {
         &["OBJECT", "ENCODING", "K"],
         &["XLEN", "string"],
         &["SET", "string", "x"],
-        &["XADD", "string", "*", "f", "v"],
+        &["XADD", "string", "1-1", "f", "v"],
         &["XREAD", "STREAMS", "string", "0"],
     ],
     holes: &[
@@ -550,6 +550,11 @@ const STREAMS: Group = Group {
 #[test]
 fn streams() {
     STREAMS.compare(&Settings::new().set("stream-node-max-entries", "3"));
+}
+
+#[test]
+fn streams_of_large_nodes() {
+    STREAMS.compare(&Settings::new());
 }
 
 #[test]

@@ -311,6 +311,42 @@ fn what_cannot_be_kept_is_named() {
 }
 
 #[test]
+fn streams_out_of_order_are_named() {
+    // Entries of no fields: each one's flags, two parts of its ID behind the node's, number of elements before.
+    let node = |master: u64, entries: &[[&[u8]; 2]]| {
+        let mut words: Vec<&[u8]> = vec![if entries.len() == 1 { b"1" } else { b"2" }, b"0", b"0", b"0"];
+        entries.iter().for_each(|[ms, seq]| words.extend([&b"2"[..], *ms, *seq, &b"3"[..]]));
+        let (pack, id) = (listpack(&words).to_bytes(), StreamId::new(master, 1).to_bytes());
+        [&b"\x10"[..], &id, &[pack.len() as u8], &pack].concat()
+    };
+    let one: &[[&[u8]; 2]] = &[[b"0", b"0"]];
+    let check = |nodes: &[Vec<u8>], facts: &[u8], want: &str| {
+        let body = [&[19, 1, b'k', nodes.len() as u8], &nodes.concat()[..], facts, b"\0"].concat();
+        let result = load(&file("REDIS0010", &body)).map(|_| String::new());
+        let cause = result.unwrap_or_else(|error| error.to_string());
+        let cause = cause.split_once(": ").map_or("", |(at, cause)| {
+            assert!(at.starts_with("test.rdb, at byte "), "{at}");
+            cause
+        });
+        assert_eq!(cause, want, "{nodes:?} {facts:?}");
+    };
+    // Length, last ID, first ID, greatest deleted ID, entries added.
+    let facts: &[u8] = &[2, 7, 1, 5, 1, 0, 0, 2];
+    check(&[node(5, one), node(7, one)], facts, "");
+    check(&[node(5, &[[b"0", b"0"], [b"1", b"-1"]])], facts, "");
+    check(&[node(7, one), node(5, one)], facts, "invalid stream nodes out of order");
+    check(&[node(5, &[[b"0", b"0"], [b"0", b"0"]])], facts, "invalid stream entries out of order");
+    check(&[node(5, &[[b"-1", b"0"], [b"0", b"0"]])], facts, "invalid stream entries out of order");
+    check(&[node(5, one), node(8, one)], facts, "invalid stream: an entry above the last ID");
+    check(&[node(5, one)], facts, "invalid stream length");
+    check(
+        &[node(5, one), node(7, one)],
+        &[2, 7, 1, 5, 1, 0, 0, 1],
+        "invalid stream: fewer entries added than there are",
+    );
+}
+
+#[test]
 fn announced_lengths_reserve_nothing() {
     for body in
         [&b"\x00\x81\x7f\xff\xff\xff\xff\xff\xff\xff"[..], b"\x12\x01k\x81\xff\xff\xff\xff\xff\xff\xff\xff"]

@@ -113,6 +113,24 @@ impl Node {
         check() == Some((self.live, self.deleted))
     }
 
+    /// Whether each entry's ID is above those of the entries before it, of which deleted ones do not count: after XSETID
+    /// the stream may give out an ID again that one of them had. The first is at or above `master`.
+    pub(super) fn is_in_order(&self, master: StreamId) -> bool {
+        let mut least = Some(master);
+        self.walk(master).all(|entry| {
+            let fits = least.is_some_and(|least| entry.id >= least);
+            if !entry.is_deleted() {
+                least = entry.id.next();
+            }
+            fits
+        })
+    }
+
+    /// The last entry's ID that is not deleted.
+    pub(super) fn last_live_id(&self, master: StreamId) -> Option<StreamId> {
+        self.walk(master).rev().find(|entry| !entry.is_deleted()).map(|entry| entry.id)
+    }
+
     /// The whole in Redis's format.
     pub(super) fn write_to(&self, out: &mut Vec<u8>) {
         let mut whole = self.pack.clone();
@@ -185,8 +203,8 @@ impl Node {
         self.walk(master).next_back().map_or(master, |entry| entry.id)
     }
 
-    /// Marks entries as deleted for as long as `which` says so; stops where it gives `None`. Tells the number of those
-    /// that were not deleted before.
+    /// Marks entries as deleted where `which` says so; stops where it gives `None`. It is not asked about deleted ones,
+    /// whose IDs need not be in order. Tells how many were marked.
     pub(super) fn delete(
         &mut self,
         master: StreamId,
@@ -196,10 +214,10 @@ impl Node {
         let walk = self.walk(master);
         let mut index = self.pack.len() - walk.left.clone().count();
         for entry in walk {
-            match which(entry.id) {
-                None => break,
-                Some(true) if !entry.is_deleted() => marked.push((index, entry.flags | DELETED)),
-                Some(_) => {}
+            match (!entry.is_deleted()).then(|| which(entry.id)) {
+                Some(None) => break,
+                Some(Some(true)) => marked.push((index, entry.flags | DELETED)),
+                Some(Some(false)) | None => {}
             }
             index += entry.pieces() + 1;
         }

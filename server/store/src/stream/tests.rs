@@ -52,6 +52,85 @@ fn a_node_has_the_layout_of_redis() {
     assert_eq!(shown.join(" "), expected);
 }
 
+/// An entry's flags and how far the two parts of its ID lie behind its node's.
+type ForeignEntry = (i64, i64, i64);
+
+/// A node of entries without fields.
+fn foreign(entries: &[ForeignEntry]) -> Listpack {
+    let live = entries.iter().filter(|(flags, ..)| flags & 1 == 0).count() as i64;
+    let mut numbers = vec![live, entries.len() as i64 - live, 0, 0];
+    numbers.extend(entries.iter().flat_map(|(flags, ms, seq)| [flags | 2, *ms, *seq, 3]));
+    let mut pack = Listpack::new();
+    numbers.into_iter().for_each(|n| pack.push_back(crate::listpack::Element::Int(n)));
+    pack
+}
+
+#[test]
+fn foreign_nodes_are_in_order() {
+    let check = |nodes: &[(u64, &[ForeignEntry])], last: u64, expected: Result<usize, &str>| {
+        let mut stream = Stream::default();
+        let pushed = nodes
+            .iter()
+            .try_for_each(|(ms, entries)| stream.push_node(StreamId::new(*ms, 5), foreign(entries)));
+        let len = stream.0.nodes.iter().map(|shelved| shelved.node.live()).sum();
+        let facts = StreamFacts {
+            len,
+            entries_added: len,
+            last_id: StreamId::new(last, 0),
+            ..StreamFacts::default()
+        };
+        let result = pushed.and_then(|()| stream.settle(facts)).map(|()| stream.len());
+        assert_eq!(result.map_err(|error| error.0), expected, "{nodes:?}");
+    };
+    let order = Err("stream entries out of order");
+    check(&[(10, &[(0, 0, 0), (0, 1, -5), (0, 1, 7)])], 20, Ok(3));
+    check(&[(10, &[(0, 0, 0), (0, 0, 0)])], 20, order);
+    check(&[(10, &[(0, 2, 0), (0, 1, 0)])], 20, order);
+    check(&[(10, &[(0, 0, -1)])], 20, order);
+    check(&[(10, &[(0, -1, 0)])], 20, order);
+    check(&[(10, &[(1, -1, 0), (0, 1, 0)])], 20, order);
+    check(&[(10, &[(0, 2, 0), (1, 1, 0)])], 20, order);
+    check(&[(10, &[(0, 0, 0), (1, 9, 0), (0, 1, 0)])], 20, Ok(2));
+    check(&[(10, &[(0, -11, -6), (0, 0, 0)])], u64::MAX, order);
+    check(&[(10, &[(0, 0, 0)]), (11, &[(0, 0, 0)])], 20, Ok(2));
+    check(&[(10, &[(0, 0, 0), (0, 2, 0)]), (11, &[(0, 0, 0)])], 20, Err("stream nodes out of order"));
+    check(&[(10, &[(0, 0, 0)]), (10, &[(0, 0, 0)])], 20, Err("stream nodes out of order"));
+    check(&[(10, &[(0, 0, 0), (1, 2, 0)]), (11, &[(0, 0, 0)])], 20, Ok(2));
+    check(&[(10, &[(0, 0, 0), (0, 10, 0)])], 20, Err("stream: an entry above the last ID"));
+}
+
+/// After XSETID an ID may be given out that lies before a deleted one.
+#[test]
+fn entries_behind_deleted_ones_are_found() {
+    let (limits, id) = (StreamLimits::default(), |ms| StreamId::new(ms, 0));
+    let mut stream = Stream::default();
+    [5, 9].iter().for_each(|ms| stream.append(id(*ms), &[(b"f", b"v")], &limits));
+    assert!(stream.delete(id(9)));
+    stream.set_facts(id(5), None, None);
+    [6, 9, 12].iter().for_each(|ms| stream.append(id(*ms), &[(b"f", b"v")], &limits));
+    let ids =
+        |stream: &Stream, start, end| stream.range(id(start), id(end)).map(|e| e.id.ms).collect::<Vec<_>>();
+    assert_eq!((ids(&stream, 0, 7), ids(&stream, 6, 9)), (vec![5, 6], vec![6, 9]));
+    assert!(stream.range_back(id(0), id(9)).map(|e| e.id.ms).eq([9, 6, 5]));
+    assert!(through_bytes(&stream).range(id(0), id(20)).map(|e| e.id.ms).eq([5, 6, 9, 12]));
+    assert_eq!(stream.trim(Trim::MinId(id(9)), false, 0), 2);
+    assert!(stream.delete(id(9)) && !stream.delete(id(9)));
+    assert_eq!(ids(&stream, 0, 20), [12]);
+}
+
+#[test]
+fn a_node_without_entries_gives_way_to_lower_ids() {
+    let (limits, id) = (StreamLimits::default(), |ms| StreamId::new(ms, 0));
+    let mut stream = Stream::default();
+    [5, 9].iter().for_each(|ms| stream.append(id(*ms), &[(b"f", b"v")], &limits));
+    assert!(stream.delete(id(9)));
+    assert_eq!(stream.trim(Trim::MinId(id(6)), false, 0), 1);
+    assert_eq!((stream.len(), stream.node_count()), (0, 1));
+    stream.set_facts(id(3), None, None);
+    stream.append(id(4), &[(b"f", b"v")], &limits);
+    assert_eq!(contents(&through_bytes(&stream)).into_keys().collect::<Vec<_>>(), [id(4)]);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Add(u64, u8, usize),

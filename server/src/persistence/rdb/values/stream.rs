@@ -224,12 +224,10 @@ fn write_pending<W: Write>(writer: &mut Writer<W>, group: &Group, kind: u8) -> i
             writer.put_bytes(&consumer.active_ms.unwrap_or(NEVER).to_le_bytes())?;
         }
         let own = consumer.pending().iter().map(|(id, ())| id);
-        if **name == *NOBODY {
-            write_ids(
-                writer,
-                own.chain(released.iter().copied()),
-                consumer.pending().len() + released.len(),
-            )?;
+        if **name == *NOBODY && !released.is_empty() {
+            let mut both: Vec<StreamId> = own.chain(released.iter().copied()).collect();
+            both.sort_unstable();
+            write_ids(writer, both.iter().copied(), both.len())?;
         } else {
             write_ids(writer, own, consumer.pending().len())?;
         }
