@@ -108,6 +108,7 @@ impl Actor {
     fn hand_over(&mut self) {
         let mut attention = std::mem::take(&mut self.attention);
         let server = self.server();
+        server.tell_prefixes();
         server.replication.feed_replicas(&mut server.clients);
         server.clients.flush(&mut attention);
         for slot in attention.drain(..) {

@@ -333,6 +333,7 @@ impl Context for Cx<'_> {
         self.session().fieldsets.clear();
         crate::watch::unwatch_all(self.server, slot);
         self.server.end_monitoring(slot);
+        self.server.untrack(slot);
         self.db = DbIndex(0);
     }
 

@@ -107,6 +107,8 @@ pub struct Session {
     pub parked: Option<Box<Parked>>,
     /// Offset of the replication stream behind the client's last write, for WAIT.
     pub written_offset: i64,
+    /// What it wants to be told of keys that change.
+    pub tracking: Option<Box<crate::tracking::Wish>>,
     /// It is shown every command.
     pub is_monitor: bool,
     /// What the client told of itself by REPLCONF.
@@ -144,15 +146,24 @@ impl Extension for Session {
         self.watches.len()
     }
 
-    fn flags(&self, out: &mut String) {
+    fn flags(&self, out: &mut String, is_subscribed: bool) {
+        let wish = self.tracking.as_deref();
         let letters = [
             (self.is_monitor, 'O'),
             (self.replica.is_some(), 'S'),
+            (is_subscribed, 'P'),
             (self.multi.is_some() || self.executing.is_some(), 'x'),
             (self.parked.is_some(), 'b'),
+            (wish.is_some(), 't'),
+            (wish.is_some_and(|wish| wish.broken), 'R'),
+            (wish.is_some_and(|wish| wish.broadcast), 'B'),
             (self.watch_broken, 'd'),
         ];
         out.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
+    }
+
+    fn redirect(&self) -> i64 {
+        self.tracking.as_deref().map_or(-1, |wish| wish.redirect.cast_signed())
     }
 
     fn is_blocked(&self) -> bool {

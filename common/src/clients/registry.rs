@@ -81,8 +81,16 @@ pub trait Extension: Default {
     fn watched(&self) -> usize {
         0
     }
-    /// Letters for the `flags` field of CLIENT LIST.
-    fn flags(&self, _out: &mut String) {}
+    /// Letters for the `flags` field of CLIENT LIST, in Redis's order.
+    fn flags(&self, out: &mut String, is_subscribed: bool) {
+        if is_subscribed {
+            out.push('P');
+        }
+    }
+    /// The client that is told of changed keys in its place; 0 = itself, -1 = nobody is.
+    fn redirect(&self) -> i64 {
+        -1
+    }
     /// Whether the client waits in a blocking command.
     fn is_blocked(&self) -> bool {
         false
@@ -232,22 +240,14 @@ impl<X: Extension> Client<X> {
     /// `oll`.
     pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
         let mut flags = String::new();
-        self.ext.flags(&mut flags);
-        if self.subscriptions() > 0 {
-            flags.push('P');
-        }
-        if self.close == Close::AfterFlush {
-            flags.push('c');
-        }
-        if self.no_evict {
-            flags.push('e');
-        }
-        if self.no_touch {
-            flags.push('T');
-        }
-        if self.link.as_ref().is_some_and(|link| link.is_unix()) {
-            flags.push('U');
-        }
+        self.ext.flags(&mut flags, self.subscriptions() > 0);
+        let letters = [
+            (self.close == Close::AfterFlush, 'c'),
+            (self.link.as_ref().is_some_and(|link| link.is_unix()), 'U'),
+            (self.no_evict, 'e'),
+            (self.no_touch, 'T'),
+        ];
+        flags.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
         if flags.is_empty() {
             flags.push('N');
         }
@@ -267,7 +267,7 @@ impl<X: Extension> Client<X> {
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
-             cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+             cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,
             self.address(),
             self.local_address(),
@@ -294,6 +294,7 @@ impl<X: Extension> Client<X> {
             memory,
             if unsent > 0 { "rw" } else { "r" },
             self.last_command.unwrap_or("NULL"),
+            self.ext.redirect(),
             if resp == Resp::V3 { 3 } else { 2 },
             String::from_utf8_lossy(lib),
             String::from_utf8_lossy(version),
@@ -470,6 +471,11 @@ impl<X: Extension> Clients<X> {
             }
         }
         self.flush_deferred(slot, output);
+    }
+
+    /// The client whose command runs.
+    pub fn current(&self) -> Option<Slot> {
+        self.running.last().copied()
     }
 
     /// Whether a command of this client runs (a script's may have been suspended).

@@ -258,6 +258,7 @@ impl Server {
             let verb: &[u8] = if lazily { b"UNLINK" } else { b"DEL" };
             self.replication.propagate(db, &[verb, name]);
             self.watches.touch(&mut self.clients, db, name);
+            self.invalidate(name, false);
             self.notify(db, name, Event::EVICTED);
             self.replication.commit(); // each of them alone: it belongs to no transaction
         }
