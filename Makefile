@@ -46,7 +46,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 30
 
 .PHONY: help run release test test-parts fmt clippy unit clients conformance conformance-all certs
-.PHONY: bench bench-memory bench-snapshot bench-expiry bench-fragmentation bench-micro bench-instructions fuzz fuzz-long miri soak clean-cache
+.PHONY: bench bench-memory bench-snapshot bench-expiry bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri soak clean-cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ bench-expiry: release ## A million of 50 million keys that expire in one second:
 
 bench-fragmentation: release ## How dense memory stays through deletions and other sizes, beside Redis
 	$(BENCH) fragmentation $(ARGS)
+
+bench-hitrate: release ## How often a cache at half the data has what is asked for, beside Redis
+	$(BENCH) hitrate $(ARGS)
 
 bench-micro: ## Micro-benchmarks of parser, table and reply writer
 	cargo bench --workspace --benches $(ARGS)

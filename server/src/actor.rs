@@ -173,6 +173,11 @@ impl Actor {
             None
         };
         let authenticated = server.config.requirepass.is_empty();
+        if link.is_unix() {
+            tracing::debug!("Accepted connection to {}", link.local().trim_end_matches(":0"));
+        } else {
+            tracing::debug!("Accepted {}", link.peer());
+        }
         let slot = server.clients.add(Some(link), authenticated, now_ms);
         if let Some(text) = refused {
             if let Some(client) = server.clients.get_mut(slot) {
@@ -192,6 +197,11 @@ impl Actor {
                 client.address()
             );
             server.stats.query_buffer_disconnections += 1;
+        } else {
+            tracing::debug!(
+                "Client closed connection {}",
+                client.describe_for_log(server.time.now_ms(), server.config.hide_user_data)
+            );
         }
         let is_parked = server.clients.get(slot).is_some_and(|client| client.ext.parked.is_some());
         if let Some(batch) = last.filter(|_| !is_parked) {

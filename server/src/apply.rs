@@ -87,7 +87,10 @@ impl Server {
             Apply::ProcTitle => crate::process::title::show(&self.config),
             Apply::AllocatorThreads => crate::memory::purge_in_background(self.config.jemalloc_bg_thread),
             Apply::OomScore => crate::process::kernel::set_oom_score(&self.config, false)?,
-            Apply::Crash => crate::crash::set_manners(crate::crash::Manners::of(&self.config)),
+            Apply::Crash => {
+                crate::crash::set_manners(crate::crash::Manners::of(&self.config));
+                crate::crash::wind_watchdog(self.config.watchdog_period, self.config.hz);
+            }
             Apply::Dir => {
                 std::env::set_current_dir(self.config.dir.as_path()).map_err(|e| crate::log::os_text(&e))?
             }

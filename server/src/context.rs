@@ -172,6 +172,16 @@ impl<'a> Cx<'a> {
         existed
     }
 
+    /// Deletes the target of a command whose result is empty; true when there was one. Such commands don't ask whether
+    /// its time is up, so that it counts as deleted, not as expired.
+    pub fn delete_target(&mut self, key: Key<'_>, lazily: bool) -> bool {
+        let existed = self.server.remove(self.db, key, lazily);
+        if existed {
+            self.changed(key, Event::DEL);
+        }
+        existed
+    }
+
     /// Replaces what replicas get of this command.
     pub fn propagate_as(&mut self, words: &[&[u8]]) {
         let words = words.iter().map(|word| word.to_vec()).collect();

@@ -11,8 +11,22 @@ const EXPIRE_BATCH: usize = 64;
 /// Directory slots looked at once between two looks at the clock: some 20 µs.
 const EXPIRE_BUDGET: usize = 16 * 1024;
 
+/// Time between two reports of what there is, ms.
+const REPORT_EVERY_MS: i64 = 5000;
+
 /// Pause between two rounds of the expire cycle while keys are due, nanoseconds.
 pub const EXPIRE_PAUSE_NS: u64 = 2_000_000;
+
+/// The longest pause between two rounds of the expire cycle while keys are due, nanoseconds.
+const LONGEST_EXPIRE_PAUSE_NS: u64 = 2_000_000;
+/// The shortest: the mailbox is looked at meanwhile.
+const SHORTEST_EXPIRE_PAUSE_NS: u64 = 50_000;
+
+/// Pause before the next round of the expire cycle, when requests took `busy_ns` since the last one. An actor that is idle
+/// expires as fast as it can; one that is busy gives a third of its time.
+pub fn expire_pause_ns(busy_ns: u64) -> u64 {
+    busy_ns.saturating_mul(2).clamp(SHORTEST_EXPIRE_PAUSE_NS, LONGEST_EXPIRE_PAUSE_NS)
+}
 
 /// Runs every `1000 / hz` ms; true when the expire cycle has more to do.
 pub fn tick(server: &mut Server) -> bool {
@@ -36,11 +50,32 @@ pub fn tick(server: &mut Server) -> bool {
     server.limit_tracking();
     server.defrag_tick();
     check_clients(server, now_ms);
+    report(server, now_ms);
     crate::persistence::tick(server);
     crate::replication::tick(server);
     server.follow_shutdown();
     crate::crash::wind_watchdog(server.config.watchdog_period, server.config.hz);
     more
+}
+
+/// Logs now and then what there is, for those who log everything.
+fn report(server: &mut Server, now_ms: i64) {
+    if now_ms - server.lifecycle.reported_ms < REPORT_EVERY_MS {
+        return;
+    }
+    server.lifecycle.reported_ms = now_ms;
+    for index in 0..server.keyspace.count() {
+        let db = server.keyspace.db(DbIndex(index));
+        if !db.is_empty() {
+            tracing::debug!("DB {index}: {} keys ({} volatile).", db.len(), db.expires());
+        }
+    }
+    tracing::trace!(
+        "{} clients connected ({} replicas), {} bytes in use",
+        server.clients.len() - server.replication.replica_count(),
+        server.replication.replica_count(),
+        crate::memory::used_about()
+    );
 }
 
 /// Deletes keys whose time is up; true when more are left.
@@ -103,5 +138,17 @@ fn check_clients(server: &mut Server, now_ms: i64) {
         } else if (client.unsent() > 0 || client.ext.replica.is_some()) && server.over_output_limit(slot) {
             server.cut_for_output(slot);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_takes_what_others_leave() {
+        assert_eq!(expire_pause_ns(0), SHORTEST_EXPIRE_PAUSE_NS);
+        assert_eq!(expire_pause_ns(500_000), 1_000_000);
+        assert_eq!(expire_pause_ns(u64::MAX), LONGEST_EXPIRE_PAUSE_NS);
     }
 }

@@ -58,6 +58,8 @@ pub struct Lifecycle {
     pub startup_bytes: u64,
     /// Ports in use: plain and TLS.
     pub ports: (u16, u16),
+    /// Unix ms when the log last said what there is.
+    pub reported_ms: i64,
 }
 
 impl Lifecycle {
@@ -78,6 +80,7 @@ impl Lifecycle {
             executable: std::env::current_exe().unwrap_or_default(),
             startup_bytes: 0,
             ports: (0, 0),
+            reported_ms: 0,
         }
     }
 }

@@ -186,9 +186,10 @@ impl MainLoop {
         }
         let server = self.actor.server();
         if ticks || expires {
+            let busy_ns = std::mem::take(&mut server.stats.busy_ns);
             let more = if ticks { cron::tick(server) } else { cron::expire_cycle(server) };
             let now = monotonic_ns();
-            self.expire_at = more.then(|| now + cron::EXPIRE_PAUSE_NS);
+            self.expire_at = more.then(|| now + cron::expire_pause_ns(busy_ns));
             if ticks {
                 self.tick_at = now + 1_000_000_000 / u64::from(server.config.hz.max(1));
             }
@@ -273,14 +274,11 @@ fn listen_to(kind: SignalKind, name: &'static str, mailbox: Mailbox<Internal>) -
 /// Says that all data is there, in the words that scripts wait for.
 fn announce_ready(server: &Server) {
     let config = &server.config;
-    let how = if config.port != 0 {
-        "tcp"
-    } else if config.tls_port != 0 {
-        "tls"
-    } else {
-        "unix"
-    };
-    tracing::info!("Ready to accept connections {how}");
+    let ways =
+        [("tcp", config.port != 0), ("unix", !config.unix_socket.is_empty()), ("tls", config.tls_port != 0)];
+    for (way, _) in ways.iter().filter(|(_, is_open)| *is_open) {
+        tracing::info!("Ready to accept connections {way}");
+    }
     tell(server.lifecycle.supervisor, "STATUS=Ready to accept connections\nREADY=1\n");
 }
 

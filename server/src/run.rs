@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::dispatch::command_table;
 use crate::lifecycle::fill_random;
 use crate::main_loop::MainLoop;
-use crate::process::supervise::Supervisor;
+use crate::process::supervise::{self, Supervisor};
 use crate::scripting::ScriptHost;
 use crate::server::Server;
 use crate::wiring::Acceptor;
@@ -66,8 +66,7 @@ async fn serve(start: Start) -> i32 {
     server.outside.wiring = Some(wiring);
     let (listeners, result) = server.outside.sockets.follow(&config);
     if let Err(error) = result {
-        tracing::warn!("{error}");
-        tracing::warn!("Failed listening on port {} (TCP), aborting.", config.port);
+        tracing::warn!("{}", error.at_start(config.tls_port));
         return 1;
     }
     if server.outside.sockets.is_empty() {
@@ -80,6 +79,7 @@ async fn serve(start: Start) -> i32 {
     }
     tokio::task::spawn_local(acceptor.follow(wishes));
     tracing::info!("Server initialized");
+    supervise::tell(server.lifecycle.supervisor, "STATUS=Redis is loading...\n");
     // Clients can connect from now on; most of their commands are refused until everything is loaded.
     if let Err(error) = crate::persistence::begin_loading(&mut server) {
         tracing::error!("Fatal error loading the DB: {error}. Exiting.");

@@ -424,7 +424,16 @@ impl Server {
     #[cold]
     fn delete_expired(&mut self, db: DbIndex, key: Key<'_>) {
         let Some(removed) = self.keyspace.db_mut(db).remove(key.hash, key.bytes) else { return };
-        self.garbage.release(removed.into_garbage(), self.config.lazyfree_lazy_expire);
+        self.note_expired(db, key, Some(removed.into_garbage()));
+    }
+
+    /// What [`Self::expire`] does beside deleting, for a key that was overwritten when its time was up: whoever writes
+    /// blindly need not look it up before.
+    #[cold]
+    pub fn note_expired(&mut self, db: DbIndex, key: Key<'_>, garbage: Option<Garbage>) {
+        if let Some(garbage) = garbage {
+            self.garbage.release(garbage, self.config.lazyfree_lazy_expire);
+        }
         self.stats.expired_keys += 1;
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         self.replication.propagate(db, &[verb, key.bytes]);

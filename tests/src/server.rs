@@ -17,6 +17,7 @@ pub struct Settings {
     args: Vec<String>,
     redis: bool,
     file: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -44,6 +45,21 @@ impl Settings {
     #[must_use]
     pub fn file(mut self, text: &str) -> Self {
         self.file = Some(text.to_owned());
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Several words for one directive on the command line.
+    #[must_use]
+    pub fn set_words(mut self, name: &str, words: &[&str]) -> Self {
+        self.args.push(format!("--{name}"));
+        self.args.extend(words.iter().map(ToString::to_string));
         self
     }
 
@@ -82,6 +98,7 @@ impl Settings {
             .arg("--dir")
             .arg(dir.path())
             .args(&self.args)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)

@@ -151,6 +151,11 @@ fn command_lines_are_read_like_redis_reads_them() {
     });
 }
 
+/// The variable of the environment that sets a directive.
+fn variable(name: &str) -> String {
+    format!("OCHRE_{}", name.to_uppercase().replace('-', "_"))
+}
+
 #[test]
 fn the_environment_is_read_like_a_file() {
     let ours = binary("ochre-server");
@@ -158,7 +163,7 @@ fn the_environment_is_read_like_a_file() {
         let mut wrong = Vec::new();
         for sample in case.samples.iter().step_by(3) {
             let Some(value) = as_argument(sample) else { continue };
-            let name = format!("OCHRE_{}", case.name.to_uppercase().replace('-', "_"));
+            let name = variable(case.name);
             let by_env = complaint(&ours, &["--stop", "here"], Some((&name, &value)), "");
             let by_file = complaint(&ours, &["-"], None, &format!("{} \"{value}\"\n{STOP}\n", case.name));
             let reason = |text: &str| text.lines().last().unwrap_or_default().to_owned();
@@ -283,18 +288,33 @@ fn what_files_say_is_shown() {
         for (name, samples) in good.iter().filter(|(_, samples)| !samples.is_empty()) {
             text.push_str(&format!("{name} {}\n", samples[round % samples.len()]));
         }
-        let settings = Settings::new().file(&text);
-        let (ours, theirs) = (settings.clone().start(), settings.redis().start());
-        let (our, their) = (all_values(&ours), all_values(&theirs));
-        let wrong: Vec<String> = their
-            .iter()
-            .filter(|(name, _)| !is_not_shown(name))
-            .filter_map(|(name, value)| {
-                let shown = our.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-                (shown != Some(value)).then(|| format!("{name}: ours {shown:?}, theirs {value:?}"))
-            })
-            .collect();
-        assert!(wrong.is_empty(), "{}\n--- of\n{text}", wrong.join("\n"));
+        let by_file = Settings::new().file(&text);
+        let their = all_values(&by_file.clone().redis().start());
+        let (mut by_line, mut by_env) = (Settings::new(), Settings::new());
+        for (name, sample) in text.lines().filter_map(|line| line.split_once(' ')) {
+            let Some(value) = as_argument(sample) else { continue };
+            by_env = by_env.env(&variable(name), &value);
+            by_line = match sample.starts_with('"') {
+                true => by_line.set_words(name, &[&value]),
+                false => by_line.set_words(name, &sample.split(' ').collect::<Vec<_>>()),
+            };
+        }
+        // What cannot be said there was left out; the command line of all tests names some itself.
+        let odd =
+            text.lines().filter_map(|line| line.split_once(' ')).filter(|(_, v)| as_argument(v).is_none());
+        let odd: Vec<&str> = odd.map(|(name, _)| name).chain(["enable-debug-command", "save"]).collect();
+        for (way, settings) in [("file", by_file), ("command line", by_line), ("environment", by_env)] {
+            let our = all_values(&settings.start());
+            let wrong: Vec<String> = their
+                .iter()
+                .filter(|(name, _)| !is_not_shown(name) && (way == "file" || !odd.contains(&name.as_str())))
+                .filter_map(|(name, value)| {
+                    let shown = our.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+                    (shown != Some(value)).then(|| format!("{name}: ours {shown:?}, theirs {value:?}"))
+                })
+                .collect();
+            assert!(wrong.is_empty(), "by {way}: {}\n--- of\n{text}", wrong.join("\n"));
+        }
     }
 }
 

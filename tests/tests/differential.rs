@@ -3,6 +3,8 @@
 //! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer, `OCHRE_TEST_ALL=1` prints every
 //! difference instead of stopping at the first.
 
+#[path = "differential/admin.rs"]
+mod admin;
 #[path = "differential/groups.rs"]
 mod groups;
 

@@ -164,6 +164,7 @@ fn systemd_is_told() {
         let len = socket.recv(&mut message).expect("a message");
         text(&message[..len])
     };
+    assert_eq!(receive(), "STATUS=Redis is loading...\n");
     assert_eq!(receive(), "STATUS=Ready to accept connections\nREADY=1\n");
     // Supervised, it stays in the foreground.
     assert!(child.try_wait().expect("our child").is_none());
@@ -258,9 +259,13 @@ fn starts_that_fail() {
         &["--port", &port, "--bind", "127.0.0.1", "--save", ""],
         &[
             &format!("# Warning: Could not create server TCP listening socket 127.0.0.1:{port}: "),
-            "Address already in use\n",
+            "bind: Address already in use\n",
             &format!("# Failed listening on port {port} (TCP), aborting.\n"),
         ],
+    );
+    check(
+        &["--port", "0", "--unixsocket", "/nosuch/socket", "--save", ""],
+        &["# Failed opening Unix socket: bind: No such file or directory\n"],
     );
     check(&["--port", "0", "--save", ""], &["# Configured to not listen anywhere, exiting.\n"]);
 }
@@ -309,6 +314,11 @@ fn crashes_are_reported() {
             end,
         ],
     );
+    let (code, log) = crash("DEBUG SEGFAULT", &[("crash-log-enabled", "no")]);
+    assert!(code.is_none() && !log.contains(head), "{log}");
+    let (code, log) = crash("DEBUG ASSERT", &[]);
+    assert_eq!(code, None);
+    has(&log, &[head, "called by DEBUG ASSERT", "cmd=debug\n", end]);
     let (_, log) = crash("DEBUG PANIC", &[("crash-log-enabled", "no")]);
     assert!(!log.contains(head) && log.contains("Guru Meditation"), "{log}");
     assert_eq!(crash("DEBUG PANIC", &[("use-exit-on-panic", "yes")]).0, Some(1));
@@ -543,5 +553,35 @@ fn user_data_stays_out_of_the_log_unless_wanted() {
         assert!(log.contains("expected '$', got 's' from client: id="), "{log}");
         assert_eq!(log.contains("somebody"), seen, "{log}");
         assert_eq!(log.contains("secret"), seen, "{log}");
+    }
+}
+
+#[test]
+fn talkative_logs_tell_of_clients() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.set("loglevel", "debug").start();
+        let client = server.client();
+        let address = client.socket().local_addr().expect("connected").to_string();
+        wait_until("it came", || server.log().contains(&format!(" - Accepted {address}\n")));
+        drop(client);
+        let closed = format!(" addr={address} ");
+        wait_until("it went", || {
+            server
+                .log()
+                .lines()
+                .any(|line| line.contains(" - Client closed connection id=") && line.contains(&closed))
+        });
+        wait_until("a census", || server.log().contains(" clients connected (0 replicas), "));
+    }
+}
+
+#[test]
+fn the_watchdog_is_wound_at_once() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        client.run("CONFIG SET watchdog-period 200");
+        client.run("DEBUG SLEEP 0.6");
+        assert!(server.log().contains("--- WATCHDOG TIMER EXPIRED ---"), "{}", server.log());
     }
 }

@@ -162,6 +162,17 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+impl BindError {
+    /// As a start that fails because of it puts it.
+    pub fn at_start(&self, tls_port: u16) -> String {
+        match self.port {
+            0 => format!("Failed opening Unix socket: {}", reason(&self.source)),
+            port if port == tls_port => format!("Failed listening on port {port} (TLS), aborting."),
+            port => format!("Failed listening on port {port} (TCP), aborting."),
+        }
+    }
+}
+
 /// What all listening sockets have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct BindOptions {
@@ -195,13 +206,22 @@ pub fn bind_tcp(
             }
             Err(error) => error,
         };
-        let reason = os_text(&source);
+        let reason = reason(&source);
         tracing::warn!("Warning: Could not create server TCP listening socket {name}:{port}: {reason}");
         if !(lacks_protocol(&source) || optional && lacks_address(&source)) {
             return Err(BindError { address: name.to_owned(), port, source });
         }
     }
     Ok(listeners)
+}
+
+/// As Redis words it: with the call that failed, unless no address was found for a name.
+fn reason(error: &io::Error) -> String {
+    let text = os_text(error);
+    match text.strip_prefix("failed to lookup address information: ") {
+        Some(reason) => reason.to_owned(),
+        None => format!("bind: {text}"),
+    }
 }
 
 fn lacks_address(error: &io::Error) -> bool {

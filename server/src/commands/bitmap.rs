@@ -248,7 +248,7 @@ fn bitop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         }
         cx.changed(target, Event::SET);
     } else {
-        cx.delete(target, false);
+        cx.delete_target(target, false);
     }
     cx.reply.integer(len as i64);
     Ok(Outcome::Done)

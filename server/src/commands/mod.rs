@@ -137,7 +137,7 @@ fn store_result<T: Typed>(cx: &mut Cx<'_>, target: Key<'_>, result: T, event: Ev
     cx.reply.integer(result.len() as i64);
     if result.is_empty() {
         let lazily = cx.server.config.lazyfree_lazy_server_del;
-        cx.delete(target, lazily);
+        cx.delete_target(target, lazily);
     } else {
         cx.server.store_object(cx.db, target, result);
         cx.changed(target, event);

@@ -342,7 +342,7 @@ fn store(cx: &mut Cx<'_>, target: &[u8], sorted: &[Element<'_>], get: &[Pattern<
     let len = list.len();
     if len == 0 {
         let lazily = cx.server.config.lazyfree_lazy_server_del;
-        cx.delete(target, lazily);
+        cx.delete_target(target, lazily);
     } else {
         cx.server.store_object(cx.db, target, Object::List(list));
         cx.changed_by(len as u64, target, Event::SORTSTORE);

@@ -108,6 +108,11 @@ impl Replication {
         &self.id
     }
 
+    /// Gives the stream another name, as if it were not the same any more.
+    pub fn change_id(&mut self) {
+        self.id = random_hex();
+    }
+
     /// Name, offset and selected database of the stream, for a snapshot's header.
     pub fn place_in_stream(&self) -> Option<(String, i64, u32)> {
         self.backlog.as_ref()?;
@@ -182,6 +187,11 @@ impl Replication {
     fn online<'c>(&'c self, clients: &'c Clients<Session>) -> impl Iterator<Item = &'c Replica> {
         let replica = |slot: &Slot| clients.get(*slot)?.ext.replica.as_deref();
         self.replicas.iter().filter_map(replica).filter(|replica| replica.is_online())
+    }
+
+    /// Number of replicas, those that are being synchronized among them.
+    pub fn replica_count(&self) -> usize {
+        self.replicas.len()
     }
 
     /// Bytes of the stream that wait for a replica beyond what its connection holds.

@@ -61,6 +61,8 @@ pub struct Stats {
     pub longest_turn_us: u64,
     /// Turns taken.
     pub turns: u64,
+    /// Time that turns took since the expire cycle last asked, nanoseconds.
+    pub busy_ns: u64,
     /// By [`common::command::CommandId::index`].
     pub commands: Vec<CommandStats>,
     /// By error code.
@@ -131,6 +133,7 @@ impl Stats {
     #[inline]
     pub fn note_turn(&mut self, lasted_ns: u64) {
         self.turns += 1;
+        self.busy_ns += lasted_ns;
         self.note_step(lasted_ns);
     }
 

@@ -226,18 +226,28 @@ impl Db {
         self.table.sample(random, count, SAMPLED_SEGMENTS, |entry| visit(Entry(entry)));
     }
 
-    /// As [`Self::sample`], among the entries with an expiry: key, access bits and expiry of each.
+    /// As [`Self::sample`], among the entries with an expiry: key, access bits and expiry of each. Where these are rare it
+    /// visits more of them than `count`: all in a segment, since to prefer the first ones would spare the others for ever.
     pub fn sample_volatile(&mut self, random: u64, count: usize, mut visit: impl FnMut(&[u8], u32, i64)) {
         let mut visited = 0;
+        if self.expires * SPARSE > self.len() {
+            let among = count * self.len().div_ceil(self.expires);
+            self.table.sample(random, among, SAMPLED_SEGMENTS, |entry| {
+                if let Some(at) = entry.expire()
+                    && visited < count
+                {
+                    visited += 1;
+                    visit(entry.key(), entry.access(), at);
+                }
+            });
+        }
         let mut from = random;
         let mut budget = SAMPLED_VOLATILE;
         // Twice: from the place to the end, then from the start.
         for _ in 0..2 {
             while visited < count && budget > 0 && self.expires > 0 {
                 let went_on = self.table.sample_due(from, &mut budget, |entry| {
-                    if let Some(at) = entry.expire()
-                        && visited < count
-                    {
+                    if let Some(at) = entry.expire() {
                         visited += 1;
                         visit(entry.key(), entry.access(), at);
                     }
@@ -285,7 +295,7 @@ impl Db {
     pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {
         let Some(at) = self.table.find(hash, key) else {
             self.insert(hash, key, value, expire);
-            return SetOutcome { replaced: None, garbage: None };
+            return SetOutcome { replaced: None, expire: None, garbage: None };
         };
         self.before_change(at, true);
         let entry = self.table.item(at);
@@ -305,7 +315,7 @@ impl Db {
         });
         self.expiry_changed(at, old_expire, expire);
         self.inside_changed(at, old);
-        SetOutcome { replaced: Some(kind), garbage: big.map(Garbage::from) }
+        SetOutcome { replaced: Some(kind), expire: old_expire, garbage: big.map(Garbage::from) }
     }
 
     /// Stores an object under a key that is not there, to fill it at once: an empty one must not stay.
@@ -406,7 +416,7 @@ impl Db {
     /// Reports keys whose expiry is at or before `now_ms`, up to `limit` and the rest of a segment (about 50 more).
     /// Goes on where the last call stopped; returns false when it came round the end of the database. `budget` bounds
     /// the work: a directory slot counts as one (some 50 keys, or a region of 2,000 segments where nothing is due),
-    /// so does an entry of a segment that is looked into; a thousand take about 50 µs.
+    /// an entry of a segment that is looked into, which is seldom in cache, as 16. A thousand take a few microseconds.
     ///
     /// The caller removes what is reported. A key that it keeps all the same is not reported again until its segment
     /// is visited for another one, unless [`Self::note_due`] asks for it. Keys turn up at most 256 ms late.
@@ -420,7 +430,9 @@ impl Db {
         let now_tick = tick(now_ms);
         let mut reported = 0;
         while reported < limit && budget > 0 && self.expires + self.volatile > 0 {
+            let mut visited = 0;
             let next = self.table.visit_due(self.due_from, now_tick, &mut budget, |entry| {
+                visited += 1;
                 let what = match (entry.expire(), inner_due(entry)) {
                     (Some(at), _) if at <= now_ms => Due::Key,
                     (_, Some(at)) if at <= now_ms => Due::Inside,
@@ -430,6 +442,7 @@ impl Db {
                 report(entry.key(), what);
                 NEVER
             });
+            budget = budget.saturating_sub(visited * (VISIT_COST - 1));
             self.due_from = next.unwrap_or(0);
             if next.is_none() {
                 return false;
@@ -532,9 +545,14 @@ pub enum Due {
     Inside,
 }
 
+/// What an entry counts in the budget of [`Db::expired`].
+const VISIT_COST: usize = 16;
+
 /// Segments that a sample looks through: they hold some 50 entries each, unless most were deleted.
 const SAMPLED_SEGMENTS: usize = 16;
-/// Budget of a sample of entries with an expiry, as in [`Db::expired`]: some 300 µs where they are rare.
+/// Entries with an expiry are searched for by segment where they are less than one in so many.
+const SPARSE: usize = 4;
+/// Budget of a sample of entries with an expiry, an entry counting one: some 300 µs where they are rare.
 const SAMPLED_VOLATILE: usize = 8 * 1024;
 
 /// An entry borrowed for a change. Made by [`Db::get_mut`], which has told a running snapshot.
@@ -638,6 +656,8 @@ impl<'a> EntryMut<'a> {
 pub struct SetOutcome {
     /// The type of the value that was overwritten; `None` for a new key.
     pub replaced: Option<Kind>,
+    /// When what was overwritten expires, unix ms: if that is over, the key was missing already.
+    pub expire: Option<i64>,
     /// The old value when it may take long to free: drop it where that does not matter.
     pub garbage: Option<Garbage>,
 }

@@ -437,6 +437,26 @@ mod tests {
     }
 
     #[test]
+    fn looking_for_what_is_not_due_yet_is_cut_into_small_steps() {
+        let mut keyspace = Keyspace::new(1, [3, 4]);
+        // Each key was due once and then was not: segments remember the earlier time until they are looked into.
+        let now = 1_700_000_000_000;
+        for n in 0..10_000i64 {
+            let key = n.to_string().into_bytes();
+            let hash = keyspace.hash(&key);
+            keyspace.db_mut(DbIndex(0)).set(hash, &key, NewValue::Int(n), Expire::At(now - 256));
+            keyspace.db_mut(DbIndex(0)).set_expire(hash, &key, Some(now + 3_600_000));
+        }
+        let db = keyspace.db_mut(DbIndex(0));
+        let mut steps = 1;
+        while db.expired(now, 64, 1024, |key, _| panic!("{key:?} is not due")) {
+            steps += 1;
+        }
+        // 1024 pays for 64 entries, and a segment is always finished.
+        assert!(steps >= 10_000 / 64 / 2, "{steps} steps");
+    }
+
+    #[test]
     fn entries_are_read_and_changed() {
         let mut keyspace = Keyspace::new(2, [5, 6]);
         let hash = keyspace.hash(b"k");
@@ -505,5 +525,30 @@ mod tests {
         assert_eq!(lens, (20_000, 19_999, 20_000));
         let nothing = keyspace.hash(b"nothing");
         assert!(!keyspace.copy((one, nothing, b"nothing"), (other, to, b"to")));
+    }
+
+    #[test]
+    fn samples_reach_every_entry_with_an_expiry() {
+        for one_in in [1, 3, 50] {
+            let mut keyspace = Keyspace::new(1, [1, 2]);
+            let keys = 3000;
+            for n in 0..keys {
+                let key = format!("key:{n}").into_bytes();
+                let expire = if n % one_in == 0 { Expire::At(i64::MAX) } else { Expire::None };
+                let hash = keyspace.hash(&key);
+                keyspace.db_mut(DbIndex(0)).set(hash, &key, NewValue::Int(n), expire);
+            }
+            let mut seen = std::collections::HashSet::new();
+            let mut random = 1u64;
+            for _ in 0..30_000 {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                keyspace.db_mut(DbIndex(0)).sample_volatile(random.rotate_left(17), 5, |key, _, at| {
+                    assert_eq!(at, i64::MAX);
+                    seen.insert(key.to_vec());
+                });
+            }
+            assert_eq!(seen.len() as i64, (keys + one_in - 1) / one_in, "one in {one_in}");
+        }
     }
 }

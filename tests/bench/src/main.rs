@@ -6,6 +6,7 @@
 //! ochre-bench snapshot          BGSAVE under writes: exact file, longest turn, extra memory
 //! ochre-bench expiry            keys that expire in the same second: until when they are gone, the longest turn
 //! ochre-bench fragmentation     how dense memory stays through deletions and other sizes
+//! ochre-bench hitrate [POLICY…]  how often a cache at half the data has what is asked for
 //! ochre-bench instructions      instructions per request under callgrind
 //! ochre-bench floor --port N    the floor itself
 //! ```
@@ -18,6 +19,7 @@ mod datasets;
 mod expiry;
 mod floor;
 mod fragmentation;
+mod hitrate;
 mod idle;
 mod instructions;
 mod load;
@@ -39,7 +41,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
-usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|instructions [NAME...] [options]
+usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|hitrate|instructions [NAME...] [options]
        ochre-bench floor --port N
 
   NAME                 only rows whose name contains it
@@ -62,7 +64,9 @@ usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|instructions [NAME
  expiry
   --keys N             millions (default 50; one in fifty expires)
  fragmentation
-  --keys N             millions (default 2)";
+  --keys N             millions (default 2)
+ hitrate
+  --keys N             millions (default 0.5)";
 
 /// The command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,6 +171,7 @@ fn run(words: &[String]) -> Result<bool> {
         "snapshot" => snapshot::run(&options),
         "expiry" => expiry::run(&options),
         "fragmentation" => fragmentation::run(&options),
+        "hitrate" => hitrate::run(&options),
         "instructions" => instructions::run(&options).map(|()| true),
         "floor" => floor::run(options.port).map(|()| true),
         "help" | "--help" | "-h" => {

@@ -72,7 +72,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     })?;
     let replaced = options.replaces && {
         let lazily = cx.server.config.lazyfree_lazy_server_del;
-        cx.server.find(cx.db, key).is_some() && cx.server.remove(cx.db, key, lazily)
+        cx.server.remove(cx.db, key, lazily)
     };
     let now_ms = cx.server.time.now_ms();
     // A distance that leads beyond the end of time has passed, as in Redis.

@@ -4,7 +4,8 @@ use super::{digest, inspect};
 use crate::config::rewrite::Extent;
 use crate::context::Cx;
 use crate::replication::Propagate;
-use crate::server::Key;
+use crate::server::{Key, Server};
+use crate::session::Session;
 use common::command::{Args, CommandError, CommandResult, Outcome, write_help};
 use common::number::{parse_f64, parse_i64};
 use common::resp::Resp;
@@ -22,6 +23,16 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         (b"help", 0) => help(cx),
         (b"digest", 0) => digest::digest(cx),
         (b"digest-value", 1..) => digest::digest_value(cx, args),
+        (b"assert", 0) => {
+            assert_eq!(1, 2, "called by DEBUG ASSERT");
+            Ok(Outcome::Done)
+        }
+        (b"change-repl-id", 0) => {
+            tracing::warn!("Changing replication IDs after receiving DEBUG change-repl-id");
+            cx.server.replication.change_id();
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
         (b"error", 1) => Err(CommandError::Raw(args.next().to_vec())),
         (b"htstats", 1) => table_stats(cx, args),
         (b"htstats-key", 1) => inspect::table_stats(cx, args),
@@ -46,6 +57,24 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.ok();
             Ok(Outcome::Done)
         }
+        (b"leak", 1) => {
+            Box::leak(args.next().to_vec().into_boxed_slice());
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
+        (b"oom", 0) => {
+            // More than any machine has: the allocator's refusal ends the process.
+            drop(Vec::<u8>::with_capacity(isize::MAX as usize));
+            Ok(Outcome::Done)
+        }
+        (b"replicate", 1..) => {
+            let words: Vec<&[u8]> = args.rest().collect();
+            cx.propagate_as(&words);
+            cx.reply.ok();
+            Ok(Outcome::Done)
+        }
+        (b"stringmatch-test", 0) => match_at_random(cx),
+        (b"structsize", 0) => struct_sizes(cx),
         (b"mallctl", 1) => allocator_number(cx, args),
         (b"mallctl-str", 2) => allocator_action(cx, args),
         (b"quicklist-packed-threshold", 1) => packed_threshold(cx, args),
@@ -59,6 +88,9 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         (b"reload", _) => reload(cx, args),
         (b"panic", 0) => panic!("called by DEBUG PANIC"),
         (b"segfault", 0) => {
+            crate::sys::raise_signal(crate::sys::SIGSEGV);
+            // Without reports the first one meets the runtime's guard against overflows of the stack, which takes itself
+            // away and waits for the same fault again.
             crate::sys::raise_signal(crate::sys::SIGSEGV);
             Ok(Outcome::Done)
         }
@@ -100,6 +132,11 @@ fn allocator_action(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn help(cx: &mut Cx<'_>) -> CommandResult {
     const LINES: &[&str] = &[
+        "ASSERT",
+        "    Crash by assertion failed.",
+        "CHANGE-REPL-ID",
+        "    Change the replication IDs of the instance.",
+        "    Dangerous: should be used only for testing the replication subsystem.",
         "CONFIG-REWRITE-FORCE-ALL",
         "    Like CONFIG REWRITE but writes all configuration options, including",
         "    keywords not listed in original configuration file or default values.",
@@ -114,6 +151,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    Return hash table statistics of the specified Redis database.",
         "HTSTATS-KEY <key>",
         "    Like HTSTATS but for the hash table stored at <key>'s value.",
+        "LEAK <string>",
+        "    Create a memory leak of the input string.",
         "LISTPACK <key>",
         "    Show low level info about the listpack encoding of <key>.",
         "LOG <message>",
@@ -124,6 +163,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    Have the allocator flush or purge.",
         "OBJECT <key>",
         "    Show low level info about `key` and associated value.",
+        "OOM",
+        "    Crash the server simulating an out-of-memory error.",
         "PANIC",
         "    Crash the server simulating a panic.",
         "PAUSE-CRON <0|1>",
@@ -135,8 +176,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    current node can be created in cluster mode.",
         "PROTOCOL <type>",
         "    Reply with a test value of the specified type. <type> can be: string,",
-        "    integer, double, null, array, set, map, attrib, push, verbatim, true,",
-        "    false.",
+        "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
+        "    true, false.",
         "QUICKLIST <key> [<0|1>]",
         "    Show low level info about the quicklist encoding of <key>.",
         "    The optional argument (0 by default) sets the level of detail",
@@ -148,6 +189,8 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    * NOFLUSH: the existing database will not be removed before load, but",
         "      conflicting keys will generate an exception and kill the server.",
         "    * NOSAVE: the database will be loaded from an existing RDB file.",
+        "REPLICATE <string>",
+        "    Replicates the provided string to replicas, allowing data divergence.",
         "SDSLEN <key>",
         "    Show low level SDS string info representing `key` and value.",
         "SEGFAULT",
@@ -158,6 +201,10 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    Enables or disables checksum checks for RDB files and RESTORE's payload.",
         "SLEEP <seconds>",
         "    Stop the server for <seconds>. Decimals allowed.",
+        "STRINGMATCH-TEST",
+        "    Match random patterns with random strings.",
+        "STRUCTSIZE",
+        "    Return the size of different core structures.",
         "HELP",
         "    Print this help.",
     ];
@@ -169,6 +216,35 @@ fn sleep(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let seconds = parse_f64(args.next()).filter(|s| s.is_finite()).unwrap_or(0.0).clamp(0.0, 1e9);
     std::thread::sleep(Duration::from_secs_f64(seconds));
     cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// Matches patterns with strings at random, of the bytes that mean something in patterns.
+fn match_at_random(cx: &mut Cx<'_>) -> CommandResult {
+    const ROUNDS: usize = 1_000_000;
+    const BYTES: &[u8] = b"ab*?[]^-\\\xff";
+    let rng = &mut cx.server.rng;
+    let (mut pattern, mut text) = ([0; 32], [0; 32]);
+    for _ in 0..ROUNDS {
+        let (pattern, text) = (&mut pattern[..rng.usize(0..32)], &mut text[..rng.usize(0..32)]);
+        pattern.iter_mut().chain(text.iter_mut()).for_each(|byte| *byte = BYTES[rng.usize(0..BYTES.len())]);
+        std::hint::black_box(common::glob::glob_match(pattern, text, rng.bool()));
+    }
+    cx.reply.simple("Apparently Redis did not crash: test passed");
+    Ok(Outcome::Done)
+}
+
+fn struct_sizes(cx: &mut Cx<'_>) -> CommandResult {
+    let text = format!(
+        "bits:{} object:{} client:{} session:{} batch:{} server:{}",
+        usize::BITS,
+        size_of::<Object>(),
+        size_of::<common::clients::Client<Session>>(),
+        size_of::<Session>(),
+        size_of::<common::net::Batch>(),
+        size_of::<Server>(),
+    );
+    cx.reply.bulk(text.as_bytes());
     Ok(Outcome::Done)
 }
 

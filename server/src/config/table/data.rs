@@ -268,14 +268,16 @@ pub(super) const OBSERVATION: &[Directive] = &[
         plain(-1, LONG_MAX),
         field!(number slowlog_log_slower_than),
         "Commands that take this many microseconds go to the slow log; -1 means none.",
-    ),
+    )
+    .also("commandlog-execution-slower-than"),
     Directive::number(
         "slowlog-max-len",
         128,
         plain(0, LONG_MAX),
         field!(number slowlog_max_len),
         "Entries that the slow log keeps.",
-    ),
+    )
+    .also("commandlog-slow-execution-max-len"),
     Directive::number(
         "latency-monitor-threshold",
         0,

@@ -172,6 +172,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(number watchdog_period),
         "Report stalls this long, milliseconds, with a stack trace; 0 means never.",
     )
+    .apply(Apply::Crash)
     .hidden(),
     Directive::choice(
         "oom-score-adj",

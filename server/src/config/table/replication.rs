@@ -45,6 +45,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         .also("primaryauth")
         .sensitive(),
     Directive::text("masteruser", "", None, "User to log in as at the master; empty means the default one.")
+        .also("primaryuser")
         .sensitive(),
     Directive::yes_no("replica-serve-stale-data", true, None, "Answer reads while the master is away.")
         .alias("slave-serve-stale-data"),
