@@ -229,6 +229,16 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Bytes that the reply may grow to before the client is cut off for it, so that what goes on without end can stop
+    /// there.
+    pub fn reply_room(&self) -> usize {
+        match self.caller {
+            // Its reply goes elsewhere.
+            Caller::Script => usize::MAX,
+            Caller::Client | Caller::Exec => self.server.output_room(self.slot),
+        }
+    }
+
     /// The running client's session.
     pub fn session(&mut self) -> &mut Session {
         let slot = self.slot;

@@ -550,8 +550,7 @@ impl Server {
         self.blocked.forget(&mut self.clients, slot);
         self.resumed.retain(|(waiting, _)| *waiting != slot);
         for target in Target::ALL {
-            let names =
-                self.clients.get_mut(slot).map(|client| std::mem::take(client.subscribed_mut(target)));
+            let names = self.clients.get_mut(slot).map(|client| client.unsubscribe_all(target));
             for name in names.unwrap_or_default() {
                 self.pubsub.unsubscribe(target, &name, slot);
             }

@@ -1,5 +1,6 @@
 //! What the server keeps per client beyond the registry's part.
 
+use crate::tracking::Wish;
 use common::clients::{ClientClass, Extension, Held};
 use common::command::{Args, CommandId};
 use common::net::Batch;
@@ -101,6 +102,8 @@ pub struct Session {
     pub executing: Option<(u32, u32)>,
     /// Watched keys.
     pub watches: Vec<Watch>,
+    /// Bytes that watches take.
+    pub watch_bytes: usize,
     /// A watched key changed: EXEC will not run.
     pub watch_broken: bool,
     /// The batch that waits.
@@ -108,7 +111,7 @@ pub struct Session {
     /// Offset of the replication stream behind the client's last write, for WAIT.
     pub written_offset: i64,
     /// What it wants to be told of keys that change.
-    pub tracking: Option<Box<crate::tracking::Wish>>,
+    pub tracking: Option<Box<Wish>>,
     /// It is shown every command.
     pub is_monitor: bool,
     /// What the client told of itself by REPLCONF.
@@ -133,6 +136,10 @@ impl Extension for Session {
     fn queued_bytes(&self) -> usize {
         let running = self.executing.map_or(0, |(_, bytes)| bytes as usize);
         self.multi.as_ref().map_or(running, |multi| multi.bytes)
+    }
+
+    fn kept_bytes(&self) -> usize {
+        self.watch_bytes + self.tracking.as_deref().map_or(0, Wish::bytes)
     }
 
     fn held(&self) -> Held {

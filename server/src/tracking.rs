@@ -37,6 +37,15 @@ pub struct Wish {
     pub broken: bool,
     /// The prefixes of a client that broadcasts.
     pub prefixes: BTreeSet<Bytes>,
+    /// Bytes that these take.
+    prefix_bytes: usize,
+}
+
+impl Wish {
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.prefix_bytes
+    }
 }
 
 /// A key that clients have read.
@@ -198,6 +207,9 @@ impl Server {
             }
         }
         wish.prefixes.extend(old.map(|old| old.prefixes).unwrap_or_default());
+        let bytes =
+            wish.prefixes.iter().map(|prefix| prefix.len() + size_of::<Prefix>() + 2 * size_of::<Bytes>());
+        wish.prefix_bytes = bytes.sum();
         client.ext.tracking = Some(Box::new(wish));
         self.follow_observers();
     }

@@ -73,6 +73,10 @@ pub trait Extension: Default {
     fn queued_bytes(&self) -> usize {
         0
     }
+    /// Bytes of what else the daemon keeps for the client.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
     /// What a command that waits holds on to.
     fn held(&self) -> Held {
         Held::default()
@@ -130,6 +134,8 @@ pub struct Client<X> {
     pub reply_mode: ReplyMode,
     /// What it is subscribed to, by [`Target`].
     subscribed: [BTreeSet<Bytes>; Target::ALL.len()],
+    /// Bytes that subscriptions take, on both sides.
+    subscribed_bytes: usize,
     /// Unix ms when it connected.
     pub created_ms: i64,
     /// Unix ms of its last command.
@@ -162,9 +168,26 @@ impl<X: Extension> Client<X> {
         &self.subscribed[target as usize]
     }
 
-    /// As [`Self::subscribed`], to change them; the other side of it is in [`crate::pubsub::PubSub`].
-    pub fn subscribed_mut(&mut self, target: Target) -> &mut BTreeSet<Bytes> {
-        &mut self.subscribed[target as usize]
+    /// Adds a subscription; the other side of it is in [`crate::pubsub::PubSub`]. False when it was there.
+    pub fn subscribe(&mut self, target: Target, name: Bytes) -> bool {
+        let bytes = subscription_bytes(&name);
+        let is_new = self.subscribed[target as usize].insert(name);
+        self.subscribed_bytes += if is_new { bytes } else { 0 };
+        is_new
+    }
+
+    /// Takes a subscription out; false when there was none.
+    pub fn unsubscribe(&mut self, target: Target, name: &[u8]) -> bool {
+        let existed = self.subscribed[target as usize].remove(name);
+        self.subscribed_bytes -= if existed { subscription_bytes(name) } else { 0 };
+        existed
+    }
+
+    /// Takes all subscriptions of a kind out.
+    pub fn unsubscribe_all(&mut self, target: Target) -> BTreeSet<Bytes> {
+        let names = std::mem::take(&mut self.subscribed[target as usize]);
+        self.subscribed_bytes -= names.iter().map(|name| subscription_bytes(name)).sum::<usize>();
+        names
     }
 
     /// The class whose output limits hold.
@@ -201,17 +224,17 @@ impl<X: Extension> Client<X> {
         self.link.as_ref()
     }
 
-    /// Bytes that the client holds: itself, its buffers, unsent output and queued commands.
+    /// Bytes that the client holds: itself, its buffers, unsent output, queued commands, and what it asked to be told of.
     pub fn memory(&self) -> usize {
         let (queries, spare) = self.query_buffer(self.ext.held());
-        let subscriptions = self.subscribed.iter().flatten().map(|name| size_of::<Bytes>() + name.len());
         size_of::<Self>()
             + queries
             + spare
             + self.unsent()
             + self.ext.queued_bytes()
+            + self.ext.kept_bytes()
             + self.name.len()
-            + subscriptions.sum::<usize>()
+            + self.subscribed_bytes
     }
 
     /// Bytes in the buffers of its requests, and free bytes behind them: those on the connection's side, and those that
@@ -303,6 +326,11 @@ impl<X: Extension> Client<X> {
     }
 }
 
+/// What a subscription takes: the name, and a handle to it with the client and in the table of names each.
+fn subscription_bytes(name: &[u8]) -> usize {
+    name.len() + 4 * size_of::<Bytes>()
+}
+
 /// All clients.
 pub struct Clients<X> {
     slots: Vec<Option<Box<Client<X>>>>,
@@ -365,6 +393,7 @@ impl<X: Extension> Clients<X> {
             library: None,
             reply_mode: ReplyMode::On,
             subscribed: Default::default(),
+            subscribed_bytes: 0,
             created_ms: now_ms,
             active_ms: now_ms,
             soft_limit_since_ms: None,

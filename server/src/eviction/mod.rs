@@ -129,7 +129,7 @@ impl Server {
         if !is_over {
             return Room::Enough;
         }
-        if self.evict_clients() {
+        if self.evict_clients(None) {
             self.eviction.goes_on = true;
             return Room::Enough;
         }
