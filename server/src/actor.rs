@@ -14,7 +14,7 @@ use common::net::{Batch, CloseReason, Hint, Home, Link, NetEvent};
 use common::resp::ProtocolError;
 use std::rc::Rc;
 use std::sync::Arc;
-use store::{Db, DbIndex, Hash};
+use store::{Ahead, Db, DbIndex, Hash};
 
 /// Requests whose keys are prefetched together: enough to hide the latency of memory, few enough to stay in cache.
 const WINDOW: usize = 64;
@@ -415,8 +415,10 @@ fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
         }
         let mut hint = last.1;
         if takes_key && args.count() > 1 {
-            hint.hash = server.keyspace.hash(args.get(1)).0;
-            (hint.hashed, hint.is_far) = (true, db.prefetch_slot(Hash(hint.hash)));
+            let hash = server.keyspace.hash(args.get(1));
+            let ahead = db.prefetch_slot(hash);
+            (hint.hash, hint.place) = (hash.0, ahead.unwrap_or(Ahead::NONE).bits());
+            (hint.hashed, hint.is_far) = (true, ahead.is_some());
         }
         batch.hints.push(hint);
     }
@@ -429,10 +431,12 @@ fn selected_db(server: &Server, batch: &Batch) -> DbIndex {
 }
 
 /// Runs one stage of prefetching over a batch.
-fn prefetch(server: &Server, batch: &mut Batch, stage: impl Fn(&Db, Hash) -> bool) {
+fn prefetch(server: &Server, batch: &mut Batch, stage: impl Fn(&Db, Hash, &mut Ahead) -> bool) {
     let db = server.keyspace.db(selected_db(server, batch));
     for hint in batch.hints.iter_mut().filter(|hint| hint.is_far) {
-        hint.is_far = stage(db, Hash(hint.hash));
+        let mut ahead = Ahead::from_bits(hint.place);
+        hint.is_far = stage(db, Hash(hint.hash), &mut ahead);
+        hint.place = ahead.bits();
     }
 }
 

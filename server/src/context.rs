@@ -14,7 +14,7 @@ use common::pubsub::PubSub;
 use common::resp::{Mark, Reply};
 use std::rc::Rc;
 use store::stream::StreamId;
-use store::{DbIndex, Hash};
+use store::{Ahead, DbIndex, Hash};
 
 /// How a command came to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub struct Cx<'a> {
     pub output_room: usize,
     /// Where the part of the reply begins that CLIENT REPLY may still take back; `None` = at the command's own beginning.
     pub silent_from: Option<Mark>,
-    /// Key hash found ahead, and the key's address to recognise it by.
-    hint: Option<(*const u8, Hash)>,
+    /// What was found out ahead of a key, and its address to recognise it by.
+    hint: Option<(*const u8, Hash, Ahead)>,
 }
 
 impl<'a> Cx<'a> {
@@ -103,15 +103,16 @@ impl<'a> Cx<'a> {
 
     /// Tells the hash of the first key, found ahead.
     pub fn set_hint(&mut self, first_key: Option<&[u8]>, hint: Hint) {
-        self.hint = first_key.filter(|_| hint.hashed).map(|key| (key.as_ptr(), Hash(hint.hash)));
+        let hint = (Hash(hint.hash), Ahead::from_bits(hint.place));
+        self.hint = first_key.map(|key| (key.as_ptr(), hint.0, hint.1));
     }
 
     /// A key of this command; each key is hashed once.
     #[inline]
     pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
         match self.hint {
-            Some((at, hash)) if std::ptr::eq(at, bytes.as_ptr()) => Key { bytes, hash },
-            _ => Key { bytes, hash: self.server.keyspace.hash(bytes) },
+            Some((at, hash, ahead)) if std::ptr::eq(at, bytes.as_ptr()) => Key { bytes, hash, ahead },
+            _ => Key::new(bytes, self.server.keyspace.hash(bytes)),
         }
     }
 
@@ -130,21 +131,21 @@ impl<'a> Cx<'a> {
                 visit(self, key);
             });
         }
-        let mut hashes = [Hash(0); AHEAD];
+        let mut found = [(Hash(0), Ahead::NONE); AHEAD];
         let mut keys: [&[u8]; AHEAD] = [b""; AHEAD];
         loop {
             let mut count = 0;
             while count < AHEAD
                 && let Some(bytes) = words.next()
             {
-                (keys[count], hashes[count]) = (bytes, self.key(bytes).hash);
+                (keys[count], found[count].0) = (bytes, self.key(bytes).hash);
                 count += 1;
             }
             if count > 1 {
-                self.server.keyspace.db(self.db).prefetch(&hashes[..count]);
+                self.server.keyspace.db(self.db).prefetch(&mut found[..count]);
             }
-            for (bytes, hash) in keys.iter().zip(hashes).take(count) {
-                visit(self, Key { bytes, hash });
+            for (bytes, (hash, ahead)) in keys.iter().zip(found).take(count) {
+                visit(self, Key { bytes, hash, ahead });
             }
             if count < AHEAD {
                 return;

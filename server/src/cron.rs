@@ -103,7 +103,7 @@ fn expire_for(server: &mut Server, started: Instant) -> bool {
                     .db_mut(db)
                     .expired(now_ms, EXPIRE_BATCH, EXPIRE_BUDGET, |key, what| due.push((key.to_vec(), what)));
             for (name, what) in due {
-                let key = Key { bytes: &name, hash: server.keyspace.hash(&name) };
+                let key = Key::new(&name, server.keyspace.hash(&name));
                 match what {
                     Due::Key => server.expire(db, key),
                     Due::Inside => server.expire_fields(db, key),

@@ -1,6 +1,6 @@
 //! Freeing big values on a thread of its own.
 
-use crate::process::kernel::{Work, pin_to};
+use crate::process::kernel::{Work, settle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -54,7 +54,7 @@ impl LazyFree {
 fn start(pending: Arc<AtomicUsize>, freed: Arc<AtomicUsize>) -> Sender<Garbage> {
     let (sender, receiver) = channel::<Garbage>();
     let run = move || {
-        pin_to(Work::Background);
+        settle(Work::Background);
         while let Ok(garbage) = receiver.recv() {
             drop(garbage);
             pending.fetch_sub(1, Ordering::Relaxed);

@@ -23,8 +23,8 @@ use common::pubsub::{PubSub, Target};
 use std::collections::VecDeque;
 use store::stream::StreamLimits;
 use store::{
-    At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue, Object,
-    SetLimit, SortedSetLimits, Typed,
+    Ahead, At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue,
+    Object, SetLimit, SortedSetLimits, Typed, Value,
 };
 
 /// The daemon as the command type sees it.
@@ -43,6 +43,16 @@ pub struct Key<'k> {
     pub bytes: &'k [u8],
     /// Where it lives.
     pub hash: Hash,
+    /// Where it was seen, when it was looked for ahead.
+    pub ahead: Ahead,
+}
+
+impl<'k> Key<'k> {
+    /// A key that nobody looked for ahead.
+    #[inline]
+    pub fn new(bytes: &'k [u8], hash: Hash) -> Self {
+        Self { bytes, hash, ahead: Ahead::NONE }
+    }
 }
 
 /// What helpers of the actor report.
@@ -199,9 +209,9 @@ impl Server {
     #[inline]
     pub fn locate(&mut self, db: DbIndex, key: Key<'_>) -> Option<At> {
         let place = self.keyspace.db(db);
-        let at = place.locate(key.hash, key.bytes)?;
+        let at = place.locate_ahead(key.hash, key.bytes, key.ahead)?;
         let entry = place.entry_at(at);
-        if entry.expire().is_some_and(|due| due <= self.time.now_ms()) {
+        if self.time.is_past(entry.expire()) {
             self.delete_expired(db, key); // whatever pauses: what is written takes its place
             return None;
         }
@@ -220,6 +230,29 @@ impl Server {
             entry.touch(access);
         }
         Some(entry)
+    }
+
+    /// As [`Self::read`], for a command that looks at the value but once: the entry is at hand when it was found.
+    #[inline]
+    pub fn read_with<R>(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        read: impl FnOnce(Value<'_>) -> R,
+    ) -> Option<R> {
+        let found = self.keyspace.db(db).get_ahead(key.hash, key.bytes, key.ahead);
+        let is_expired = match found {
+            Some(entry) if !self.time.is_past(entry.expire()) => {
+                if let Some(access) = self.access.after_read(entry.access()) {
+                    entry.touch(access);
+                }
+                self.stats.keyspace_hits += 1;
+                return Some(read(entry.value()));
+            }
+            found => found.is_some(),
+        };
+        self.note_miss(db, key, is_expired, true);
+        None
     }
 
     /// As [`Self::read`], for a command that asks about a key without using it: the access time stays.
@@ -393,23 +426,25 @@ impl Server {
     #[inline]
     fn look_up(&mut self, db: DbIndex, key: Key<'_>, announces: bool) -> Option<At> {
         let place = self.keyspace.db(db);
-        let found = place.locate(key.hash, key.bytes);
-        let alive = found.filter(|at| {
-            let due = place.entry_at(*at).expire();
-            due.is_none_or(|due| due > self.time.now_ms())
-        });
+        let found = place.locate_ahead(key.hash, key.bytes, key.ahead);
+        let alive = found.filter(|at| !self.time.is_past(place.entry_at(*at).expire()));
         let Some(at) = alive else {
-            self.stats.keyspace_misses += 1;
-            if found.is_some() {
-                self.expire(db, key);
-            }
-            if announces {
-                self.notify(db, key.bytes, Event::KEY_MISS);
-            }
+            self.note_miss(db, key, found.is_some(), announces);
             return None;
         };
         self.stats.keyspace_hits += 1;
         Some(at)
+    }
+
+    /// What follows from looking up a key that is not there, or whose time is up.
+    fn note_miss(&mut self, db: DbIndex, key: Key<'_>, is_expired: bool, announces: bool) {
+        self.stats.keyspace_misses += 1;
+        if is_expired {
+            self.expire(db, key);
+        }
+        if announces {
+            self.notify(db, key.bytes, Event::KEY_MISS);
+        }
     }
 
     /// Deletes a key whose time is up, unless data stands still, and lets replicas do so. No change in the sense of

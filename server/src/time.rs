@@ -52,6 +52,12 @@ impl Time {
         since
     }
 
+    /// Whether an expiry, unix time in ms, has come.
+    #[inline(always)]
+    pub fn is_past(&self, expire: Option<i64>) -> bool {
+        expire.is_some_and(|due| due <= self.now_ms)
+    }
+
     fn begin_ms(&mut self) {
         let now_us = self.now_us();
         self.now_ms = now_us.div_euclid(1000);

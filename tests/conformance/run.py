@@ -51,6 +51,10 @@ START_LIMIT_S = 20
 # start (AOF), several times over in some units.
 SUITE_START_LIMIT_S = 8
 
+# Since 7.2 a short list is one listpack and says so, where 7.0 names every list a quicklist. More than a hundred cases
+# look at the name in passing; what they are about must not go unseen for that.
+SHORT_LIST = "    if {$enc eq {quicklist} && $val eq {listpack}} { return }\n"
+
 # Redis 8 and we free in the background by default; 7.0 does not, and its suite looks for DEL in what is propagated.
 OLD_DEFAULTS = [
     word
@@ -257,22 +261,28 @@ def prepared_root(suite, work, unit, binaries):
         if entry.name not in ("tmp", "support"):
             (tests / entry.name).symlink_to(entry)
     (tests / "tmp").mkdir()
-    impatient_start(suite / "tests" / "support", tests / "support")
+    adapted_support(suite / "tests" / "support", tests / "support", binaries.is_redis)
     binaries.install(root / "src")
     return root
 
 
-def impatient_start(support, target):
-    """The suite's helpers, with another limit on the start of a server."""
+def adapted_support(support, target, is_redis):
+    """The suite's helpers, with another limit on the start of a server and, for ours, today's name of a short list."""
     target.mkdir()
     for entry in support.iterdir():
         (target / entry.name).symlink_to(entry)
-    server = (support / "server.tcl").read_text()
-    changed = server.replace("{120*1000/$checkperiod}", f"{{{SUITE_START_LIMIT_S}*1000/$checkperiod}}")
-    if changed == server:
-        raise CannotRun(f"{support}/server.tcl does not wait as it did; look at impatient_start")
-    (target / "server.tcl").unlink()
-    (target / "server.tcl").write_text(changed)
+    edit(support, target, "server.tcl", "{120*1000/$checkperiod}", f"{{{SUITE_START_LIMIT_S}*1000/$checkperiod}}")
+    if not is_redis:
+        edit(support, target, "test.tcl", "    assert_match $enc $val\n", SHORT_LIST + "    assert_match $enc $val\n")
+
+
+def edit(support, target, name, old, new):
+    """Puts a changed copy in the place of the link to a helper file."""
+    text = (support / name).read_text()
+    if text.count(old) != 1:
+        raise CannotRun(f"{support / name} is not as it was; look at adapted_support")
+    (target / name).unlink()
+    (target / name).write_text(text.replace(old, new))
 
 
 def probe(suite, work, binaries):

@@ -45,7 +45,7 @@ impl<D: Daemon> Entries<D> {
         entry(
             "echo",
             Arity::Exactly(2),
-            Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+            Flags::LOADING.and(Flags::STALE).and(Flags::FAST).and(Flags::PURE),
             "1.0.0",
             "message",
             "Replies its argument.",
@@ -63,7 +63,7 @@ impl<D: Daemon> Entries<D> {
         entry(
             "ping",
             Arity::AtLeast(1),
-            Flags::FAST.and(Flags::SUBSCRIBED).and(Flags::TELLS_DISK),
+            Flags::FAST.and(Flags::SUBSCRIBED).and(Flags::TELLS_DISK).and(Flags::PURE),
             "1.0.0",
             "[message]",
             "Replies PONG or its argument.",

@@ -140,11 +140,14 @@ impl Flags {
     /// Served to a RESP2 client in subscribe mode. Not shown.
     pub const SUBSCRIBED: Self = Self(1 << 26);
 
+    /// PING and ECHO: replies from its arguments alone. Not shown.
+    pub const PURE: Self = Self(1 << 31);
+
     /// A command that reads or changes keys, whenever its session may use commands at all, and touches nothing else: not
-    /// the session, not how the server runs.
+    /// the session, not how the server runs. One that does not even touch keys is plain too.
     #[inline]
     pub const fn is_plain(self) -> bool {
-        const KEYS: u32 = Flags::WRITE.0 | Flags::READONLY.0;
+        const KEYS: u32 = Flags::WRITE.0 | Flags::READONLY.0 | Flags::PURE.0;
         const MORE: u32 = Flags::NO_MULTI.0
             | Flags::BLOCKING.0
             | Flags::ADMIN.0

@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads once; `Ready(true)` when bytes came.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let batch = self.current.get_or_insert_with(|| self.local.home.batch());
+        let batch = self.current.get_or_insert_with(|| self.local.batch());
         let missing = self.parser.missing_bytes(batch.buf.len());
         let free = batch.buf.capacity() - batch.buf.len();
         if missing > READ_SIZE && free < READ_SIZE && free < missing {
@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let read = tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut batch.buf);
         if read.is_pending() && batch.buf.is_empty() {
             let batch = self.current.take().expect("it was just put there");
-            self.local.home.recycle(batch);
+            self.local.give_back(batch);
         }
         let bytes = ready!(read)?;
         self.local.home.traffic().note_read(bytes);

@@ -55,6 +55,8 @@ pub struct Hint {
     pub command: u16,
     /// Hash of the first key, when `hashed`.
     pub hash: u64,
+    /// Where the first key was seen, when `hashed`, in the words of the store.
+    pub place: u64,
     /// Whether `hash` is one.
     pub hashed: bool,
     /// There is more of what the key leads to that may be fetched ahead.

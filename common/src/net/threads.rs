@@ -3,7 +3,8 @@
 use super::duplex::Duplex;
 use super::link::{Home, Peer};
 use super::listen::Socket;
-use super::{Connection, Link, Mailbox, NetEvent};
+use super::{Batch, Connection, Link, Mailbox, NetEvent};
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +51,27 @@ pub struct Local {
     pub(super) mailbox: Mailbox<NetEvent>,
     pub(super) limits: Arc<NetLimits>,
     pub(super) home: Arc<Home>,
+    /// An empty batch at hand: a connection that finds its socket dry leaves it here for the next one, instead of in the
+    /// pool, which is locked.
+    spare: Cell<Option<Box<Batch>>>,
+}
+
+impl Local {
+    fn new(mailbox: Mailbox<NetEvent>, limits: Arc<NetLimits>, home: Arc<Home>) -> Self {
+        Self { mailbox, limits, home, spare: Cell::default() }
+    }
+
+    /// An empty batch with room for one read.
+    pub(super) fn batch(&self) -> Box<Batch> {
+        self.spare.take().unwrap_or_else(|| self.home.batch())
+    }
+
+    /// Takes an empty batch back that was not used.
+    pub(super) fn give_back(&self, batch: Box<Batch>) {
+        if let Some(other) = self.spare.replace(Some(batch)) {
+            self.home.recycle(other);
+        }
+    }
 }
 
 /// A socket and where it came from, on its way to its thread.
@@ -74,7 +96,7 @@ impl Hub {
     /// Connections live on the calling thread, which runs the actor too.
     pub fn local(mailbox: Mailbox<NetEvent>, limits: Arc<NetLimits>) -> Self {
         let home = Arc::new(Home::local());
-        let local = Rc::new(Local { mailbox: mailbox.clone(), limits, home });
+        let local = Rc::new(Local::new(mailbox.clone(), limits, home));
         Self { places: vec![Place::Local(local)], mailbox }
     }
 
@@ -96,7 +118,7 @@ impl Hub {
             std::thread::Builder::new().name(format!("ochre-io-{}", index + 1)).spawn(move || {
                 let runtime =
                     builder.build_local(LocalOptions::default()).expect("an I/O thread needs a runtime");
-                runtime.block_on(run(receiver, its_load, Local { mailbox, limits, home: local_home }));
+                runtime.block_on(run(receiver, its_load, Local::new(mailbox, limits, local_home)));
             })?;
             places.push(Place::Thread { sender, home, load });
         }

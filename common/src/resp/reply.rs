@@ -391,7 +391,7 @@ impl Reply {
         self.segments.push(Segment::Own(std::mem::take(&mut self.tail)));
     }
 
-    #[inline]
+    #[inline(always)]
     fn header(&mut self, kind: u8, value: i64) {
         // One or two digits are by far the most common: copies of a fixed size instead of formatting a number.
         match value {
@@ -401,6 +401,7 @@ impl Reply {
         }
     }
 
+    #[cold]
     fn long_header(&mut self, kind: u8, value: i64) {
         let mut buffer = itoa::Buffer::new();
         self.tail.push(kind);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The parser is resumable: it remembers how far it came, so a request that arrives byte by byte is looked at once
-//! per byte, never again from its start. It reads ahead of execution, hence it judges nothing that depends on the
+//! per byte, never again from its start (but for one try to read a short one as a whole). It reads ahead of execution, hence it judges nothing that depends on the
 //! session: a size that only an authenticated client may send makes it stop with [`Status::NeedsAuth`], and a
 //! protocol error is handed over as data, to be answered in its turn.
 //!
@@ -170,7 +170,7 @@ impl Parser {
             } else if self.pos >= buf.len() {
                 return Status::NeedsBytes;
             } else if buf[self.pos] == b'*' {
-                self.header(buf, limits)
+                if self.whole(buf, out) { Ok(()) } else { self.header(buf, limits) }
             } else {
                 self.inline(buf, out)
             };
@@ -219,6 +219,34 @@ impl Parser {
                 Err(Status::NeedsBytes)
             }
         }
+    }
+
+    /// Reads a request in one go that has arrived whole and holds few short arguments: what nearly all are. Any other is
+    /// left, false, to the steps that can stop at every byte.
+    fn whole(&mut self, buf: &[u8], out: &mut Requests) -> bool {
+        let Some((count, end)) = short_count(buf, self.pos + 1) else { return false };
+        if !(1..=UNAUTHENTICATED_ARGS).contains(&count) {
+            return false;
+        }
+        let before = out.args.len();
+        let mut pos = end + 2;
+        for _ in 0..count {
+            let header = short_count(buf, pos + 1).filter(|_| buf[pos] == b'$');
+            let Some((len, end)) = header else { break };
+            let start = end + 2;
+            pos = start + len as usize + 2;
+            if pos > buf.len() {
+                break;
+            }
+            out.args.push((start as u32, (pos - 2) as u32));
+        }
+        if out.args.len() - before < count as usize {
+            out.args.truncate(before);
+            return false;
+        }
+        out.finish();
+        (self.pos, self.start, self.searched) = (pos, pos, 0);
+        true
     }
 
     fn header(&mut self, buf: &[u8], limits: &Limits) -> Result<(), Status> {

@@ -294,7 +294,7 @@ fn resolve<R>(
         return matches!(pattern, Pattern::Itself).then(|| use_it(element.as_bytes(&mut buffer)));
     };
     let name = [before, element.as_bytes(&mut buffer), after].concat();
-    let key = Key { bytes: &name, hash: server.keyspace.hash(&name) };
+    let key = Key::new(&name, server.keyspace.hash(&name));
     let Some(field) = field else {
         return match server.read(db, key)?.value() {
             Value::Int(n) => Some(use_it(itoa::Buffer::new().format(n).as_bytes())),

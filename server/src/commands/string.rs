@@ -13,7 +13,7 @@ use common::command::{
     Access, Args, Arity, Command, CommandError, CommandResult, Find, Flags, KeySpec, Outcome, Search,
 };
 use common::resp::Reply;
-use store::{Entry, Expire, NewValue, SharedBytes, Value};
+use store::{Expire, NewValue, SharedBytes, Value};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const WRITE_FAST: Flags = WRITE.and(Flags::FAST);
@@ -112,8 +112,8 @@ pub(super) fn string_bytes<'v>(
 
 fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    match cx.server.read(cx.db, key) {
-        Some(entry) => write_string(&mut cx.reply, entry.value())?,
+    match cx.server.read_with(cx.db, key, |value| write_string(&mut cx.reply, value)) {
+        Some(written) => written?,
         None => cx.reply.null(),
     }
     Ok(Outcome::Done)
@@ -136,8 +136,8 @@ fn getdel(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 fn mget(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.reply.array(args.left());
     cx.each_key(args.rest(), |cx, key| {
-        match cx.server.read(cx.db, key).map(|entry: Entry<'_>| entry.value()) {
-            Some(value) if write_string(&mut cx.reply, value).is_ok() => {}
+        match cx.server.read_with(cx.db, key, |value| write_string(&mut cx.reply, value)) {
+            Some(Ok(())) => {}
             _ => cx.reply.null(), // missing, or no string
         }
     });

@@ -28,7 +28,7 @@ pub fn serve_ready(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
     while let Some(((db, key), waiting)) = server.blocked.next_ready() {
         for slot in waiting {
             let hash = server.keyspace.hash(&key);
-            let is_gone = server.find(db, Key { bytes: &key, hash }).is_none();
+            let is_gone = server.find(db, Key::new(&key, hash)).is_none();
             if is_gone && !waits_until_gone(server, slot) {
                 continue;
             }

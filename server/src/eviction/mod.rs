@@ -261,7 +261,7 @@ impl Server {
     }
 
     fn evict(&mut self, db: DbIndex, name: &[u8]) {
-        let key = Key { bytes: name, hash: self.keyspace.hash(name) };
+        let key = Key::new(name, self.keyspace.hash(name));
         let lazily = self.config.lazyfree_lazy_eviction;
         if self.remove(db, key, lazily) {
             self.eviction.evicted += 1;

@@ -13,7 +13,7 @@ use super::encode::{Encoder, Header, Pause};
 use super::handoff::{FromActor, FromThread, ToActor, ToThread, to_actor, to_thread};
 use super::save::{Order, Place, SaveError};
 use super::{Purpose, Report};
-use crate::process::kernel::{Work, pin_to};
+use crate::process::kernel::{Work, settle};
 use crate::server::{Internal, Server};
 use bytes::Bytes;
 use common::net::Mailbox;
@@ -266,7 +266,7 @@ struct Job {
 
 fn start_writer(job: Job, number: u64, mailbox: Mailbox<Internal>) -> io::Result<()> {
     let run = move || {
-        pin_to(Work::Snapshot);
+        settle(Work::Snapshot);
         let result = job.run();
         mailbox.push(Internal::Snapshot(Report { number, result }));
     };

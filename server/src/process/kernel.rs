@@ -99,8 +99,24 @@ pub fn set_background_lists(config: &Config) {
     let _ = LISTS.set(lists);
 }
 
-/// Keeps the calling thread on the processors for its work.
-pub fn pin_to(work: Work) {
+/// How much the writer of a snapshot gives way to the actor where they share a processor, as `nice` counts.
+const SNAPSHOT_NICENESS: i32 = 10;
+
+/// Lets other threads of the process go before the calling one. No privilege is needed to step back; should it fail, the
+/// thread only competes as before.
+fn step_back(niceness: i32) {
+    // Linux keeps the niceness of each thread, and takes a thread's number for a process's.
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), niceness) {
+        tracing::debug!("Can't lower a thread's priority: {}", crate::log::os_text(&error.into()));
+    }
+}
+
+/// Keeps the calling thread on the processors for its work. A snapshot's writer has time: it also lets others go first.
+pub fn settle(work: Work) {
+    if matches!(work, Work::Snapshot) {
+        step_back(SNAPSHOT_NICENESS);
+    }
     let list = LISTS.get().map(|lists| lists[work as usize].as_slice());
     if let Some(list) = list.filter(|list| !list.is_empty()) {
         pin(list);

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use store::{Db, DbIndex, Expire, Keyspace, NewValue};
+use store::{Ahead, Db, DbIndex, Expire, Keyspace, NewValue};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -54,14 +54,15 @@ fn reads(c: &mut Criterion) {
             let mut batch: [_; BATCH] = std::array::from_fn(|_| {
                 let key = hits();
                 let hash = keyspace.hash(&key);
-                (hash, key, db.prefetch_slot(hash))
+                let ahead = db.prefetch_slot(hash);
+                (hash, key, ahead.unwrap_or(Ahead::NONE), ahead.is_some())
             });
             for stage in Db::PREFETCH_STAGES {
-                for (hash, _, is_far) in batch.iter_mut().filter(|(.., is_far)| *is_far) {
-                    *is_far = stage(db, *hash);
+                for (hash, _, ahead, is_far) in batch.iter_mut().filter(|(.., is_far)| *is_far) {
+                    *is_far = stage(db, *hash, ahead);
                 }
             }
-            batch.iter().filter(|(hash, key, _)| db.get(*hash, key).is_some()).count()
+            batch.iter().filter(|(hash, key, ahead, _)| db.locate_ahead(*hash, key, *ahead).is_some()).count()
         });
     });
     group.throughput(Throughput::Elements(10));

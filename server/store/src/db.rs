@@ -11,7 +11,7 @@ use crate::raw::entry::{Added, BigValue, EntryBox};
 use crate::raw::item::Item;
 use crate::relocate::Mover;
 use crate::snapshot::{DbSnapshot, SnapshotSink, Walk};
-use crate::table::{At, Table};
+use crate::table::{Ahead, At, Table};
 use crate::value::{Kind, NewValue, SharedBytes, Value};
 
 /// Start of the coarse expiry clock, unix ms: 2020-01-01. In units of 256 ms it reaches into 2054.
@@ -108,32 +108,37 @@ impl Db {
         self.renews = renews;
     }
 
-    /// Starts to fetch what `hash` leads to: the directory slot. Whether there is more; see [`Self::PREFETCH_STAGES`].
+    /// Starts to fetch what `hash` leads to: the directory slot. What there is to go on with, see
+    /// [`Self::PREFETCH_STAGES`].
     #[inline]
-    pub fn prefetch_slot(&self, hash: Hash) -> bool {
+    pub fn prefetch_slot(&self, hash: Hash) -> Option<Ahead> {
         self.table.prefetch_slot(hash)
     }
 
     /// The stages behind [`Self::prefetch_slot`]. Each reads what the one before it fetched, so it is to be run over a whole
-    /// batch of requests before the next, for those hashes for which the one before said that there is more.
-    pub const PREFETCH_STAGES: [fn(&Self, Hash) -> bool; 3] = [
-        |db, hash| db.table.prefetch_line(hash),
-        |db, hash| db.table.prefetch_item(hash),
-        |db, hash| db.table.prefetch_further(hash),
+    /// batch of requests before the next, for those hashes for which the one before said that there is more. What they
+    /// learn of a key's place saves [`Self::locate_ahead`] the search.
+    pub const PREFETCH_STAGES: [fn(&Self, Hash, &mut Ahead) -> bool; 3] = [
+        |db, hash, ahead| db.table.prefetch_line(hash, ahead),
+        |db, hash, ahead| db.table.prefetch_item(hash, ahead),
+        |db, hash, ahead| db.table.prefetch_further(hash, ahead),
     ];
 
     /// Fetches what several keys lead to, up to 64 of them, all stages.
-    pub fn prefetch(&self, hashes: &[Hash]) {
+    pub fn prefetch(&self, keys: &mut [(Hash, Ahead)]) {
         let mut far = 0u64;
-        for (index, hash) in hashes.iter().enumerate().take(64) {
-            far |= u64::from(self.prefetch_slot(*hash)) << index;
+        for (index, (hash, ahead)) in keys.iter_mut().enumerate().take(64) {
+            let found = self.prefetch_slot(*hash);
+            far |= u64::from(found.is_some()) << index;
+            *ahead = found.unwrap_or(Ahead::NONE);
         }
         for stage in Self::PREFETCH_STAGES {
             let mut left = far;
             while left != 0 {
                 let index = left.trailing_zeros();
                 left &= left - 1;
-                if !stage(self, hashes[index as usize]) {
+                let (hash, ahead) = &mut keys[index as usize];
+                if !stage(self, *hash, ahead) {
                     far &= !(1 << index);
                 }
             }
@@ -182,6 +187,18 @@ impl Db {
     #[inline]
     pub fn locate(&self, hash: Hash, key: &[u8]) -> Option<At> {
         self.table.find(hash, key)
+    }
+
+    /// As [`Self::locate`], but looks first where the stages of a prefetch saw the key.
+    #[inline]
+    pub fn locate_ahead(&self, hash: Hash, key: &[u8], ahead: Ahead) -> Option<At> {
+        self.table.find_ahead(hash, key, ahead)
+    }
+
+    /// As [`Self::get`], but looks first where the stages of a prefetch saw the key.
+    #[inline]
+    pub fn get_ahead(&self, hash: Hash, key: &[u8], ahead: Ahead) -> Option<Entry<'_>> {
+        self.table.get_ahead(hash, key, ahead).map(Entry)
     }
 
     /// The entry at a place that [`Self::locate`] found.
@@ -293,7 +310,20 @@ impl Db {
     /// Inserts or overwrites. A new entry gets the access bits of `set_new_access`, an overwritten one if that says so.
     #[inline]
     pub fn set(&mut self, hash: Hash, key: &[u8], value: NewValue<'_>, expire: Expire) -> SetOutcome {
-        let Some(at) = self.table.find(hash, key) else {
+        self.set_at(self.table.find(hash, key), hash, key, value, expire)
+    }
+
+    /// As [`Self::set`], where [`Self::locate`] has just searched the key.
+    #[inline]
+    pub fn set_at(
+        &mut self,
+        at: Option<At>,
+        hash: Hash,
+        key: &[u8],
+        value: NewValue<'_>,
+        expire: Expire,
+    ) -> SetOutcome {
+        let Some(at) = at else {
             self.insert(hash, key, value, expire);
             return SetOutcome { replaced: None, expire: None, garbage: None };
         };

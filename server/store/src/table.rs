@@ -22,7 +22,7 @@ use crate::object::Object;
 use crate::raw::entry::EntryBox;
 use crate::value::SharedBytes;
 
-pub use crate::raw::directory::At;
+pub use crate::raw::directory::{Ahead, At};
 
 const PLACES: usize = crate::raw::line::PLACES;
 /// Two segments join when together they would fill less than this (a segment splits at 54).
@@ -87,6 +87,18 @@ impl<T: Item> Table<T> {
     #[inline]
     pub fn find(&self, hash: Hash, key: &[u8]) -> Option<At> {
         self.directory.find(hash, key)
+    }
+
+    /// As [`Self::find`], but looks first where the stages below saw it.
+    #[inline]
+    pub fn find_ahead(&self, hash: Hash, key: &[u8], ahead: Ahead) -> Option<At> {
+        self.directory.find_ahead(hash, key, ahead)
+    }
+
+    /// As [`Self::get`], but looks first where the stages below saw it.
+    #[inline]
+    pub fn get_ahead(&self, hash: Hash, key: &[u8], ahead: Ahead) -> Option<Ref<'_, T>> {
+        self.directory.get_ahead(hash, key, ahead)
     }
 
     /// The item at a place from [`Self::find`]. Panics when the place is empty by now.
@@ -167,26 +179,26 @@ impl<T: Item> Table<T> {
     /// Starts to fetch the directory slot of `hash`: the first of four stages for a batch of requests. Each says whether
     /// the next has anything to do; the table must not change between them.
     #[inline]
-    pub fn prefetch_slot(&self, hash: Hash) -> bool {
+    pub fn prefetch_slot(&self, hash: Hash) -> Option<Ahead> {
         self.directory.prefetch_slot(hash)
     }
 
     /// Starts to fetch the line that `hash` is searched in: the second stage.
     #[inline]
-    pub fn prefetch_line(&self, hash: Hash) -> bool {
-        self.directory.prefetch_line(hash)
+    pub fn prefetch_line(&self, hash: Hash, ahead: &mut Ahead) -> bool {
+        self.directory.prefetch_line(hash, ahead)
     }
 
     /// Starts to fetch the item that a search for `hash` will probably find: the third stage.
     #[inline]
-    pub fn prefetch_item(&self, hash: Hash) -> bool {
-        self.directory.prefetch_item(hash)
+    pub fn prefetch_item(&self, hash: Hash, ahead: &mut Ahead) -> bool {
+        self.directory.prefetch_item(hash, ahead)
     }
 
     /// The same for an item that did not fit into its line: the fourth stage.
     #[inline]
-    pub fn prefetch_further(&self, hash: Hash) -> bool {
-        self.directory.prefetch_further(hash)
+    pub fn prefetch_further(&self, hash: Hash, ahead: &mut Ahead) -> bool {
+        self.directory.prefetch_further(hash, ahead)
     }
 
     // --- walks -------------------------------------------------------------------------------------------------
@@ -517,6 +529,52 @@ mod tests {
         assert!(table.is_empty());
         assert_eq!(table.regions(), 1);
         assert!(table.overhead_bytes() < 1000, "{} bytes", table.overhead_bytes());
+    }
+
+    #[test]
+    fn what_was_seen_ahead_never_misleads() {
+        let keys = if cfg!(miri) { 60 } else { 3000 };
+        let mut table = filled(keys);
+        let look_ahead = |table: &Table<EntryBox>, n: usize| {
+            let hash = table.seed().hash(&key(n));
+            let mut ahead = table.prefetch_slot(hash).expect("the table is in use");
+            let _ = table.prefetch_line(hash, &mut ahead)
+                && table.prefetch_item(hash, &mut ahead)
+                && table.prefetch_further(hash, &mut ahead);
+            ahead
+        };
+        let seen: Vec<Ahead> = (0..keys).map(|n| look_ahead(&table, n)).collect();
+        let hits = |table: &Table<EntryBox>| {
+            (0..keys)
+                .filter(|n| {
+                    let key = key(*n);
+                    let found = table.get_ahead(table.seed().hash(&key), &key, seen[*n]);
+                    let at = table.find_ahead(table.seed().hash(&key), &key, seen[*n]);
+                    let plain = table.get(table.seed().hash(&key), &key);
+                    assert_eq!(found.as_ref().map(|item| item.key()), plain.as_ref().map(|item| item.key()));
+                    assert_eq!(at.map(|at| table.item(at).key() == key), plain.map(|_| true));
+                    found.is_some()
+                })
+                .count()
+        };
+        assert_eq!(hits(&table), keys);
+        for n in (0..keys).step_by(2) {
+            assert!(remove(&mut table, &key(n)));
+        }
+        assert_eq!(hits(&table), keys / 2);
+        for n in keys..keys * 4 {
+            let key = key(n);
+            table.insert(table.seed().hash(&key), entry(&key, 0));
+        }
+        assert_eq!(hits(&table), keys / 2);
+        let key = key(1);
+        for bits in [0, u64::MAX, u64::MAX >> 32, 0xffff_ff00, 0xff, 7, 0x0100_0000_00ff] {
+            let found = table.get_ahead(table.seed().hash(&key), &key, Ahead::from_bits(bits));
+            assert!(found.is_some_and(|item| item.key() == key));
+        }
+        // Nothing is found where nothing was seen, not even in a table that was never used.
+        let unused = Table::<EntryBox>::new(Seed::new([7, 11]));
+        assert!(unused.get_ahead(unused.seed().hash(&key), &key, seen[1]).is_none());
     }
 
     #[test]

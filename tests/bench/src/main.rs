@@ -44,7 +44,7 @@ const USAGE: &str = "\
 usage: ochre-bench speed|memory|snapshot|expiry|fragmentation|hitrate|instructions [NAME...] [options]
        ochre-bench floor --port N
 
-  NAME                 only rows whose name contains it
+  NAME                 only rows whose name contains it; =NAME: only the row of that name
   --ochre PATH         our server (default: ochre-server beside this program)
   --redis PATH         the server to compare with (default /usr/bin/redis-server)
   --ochre-args 'A B'   more arguments for ours
@@ -151,7 +151,11 @@ impl Options {
 
     /// Should a row of this name run?
     pub fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|f| name.contains(f.as_str()))
+        self.filters.is_empty()
+            || self.filters.iter().any(|f| match f.strip_prefix('=') {
+                Some(whole) => name == whole,
+                None => name.contains(f.as_str()),
+            })
     }
 }
 
@@ -210,9 +214,10 @@ mod tests {
 
     #[test]
     fn options_and_names_mix() -> Result<()> {
-        let options = parsed("get --quick --requests 100 set --keys 0.5,2")?;
-        assert_eq!(options.filters, ["get", "set"]);
+        let options = parsed("get --quick --requests 100 set --keys 0.5,2 =incr-p1")?;
+        assert_eq!(options.filters, ["get", "set", "=incr-p1"]);
         assert!(options.quick && options.wants("get-p16") && !options.wants("incr"));
+        assert!(options.wants("incr-p1") && !options.wants("incr-p16"));
         assert_eq!((options.requests, &options.keys[..]), (Some(100), &[0.5, 2.0][..]));
         Ok(())
     }

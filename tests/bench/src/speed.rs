@@ -9,7 +9,7 @@
 use crate::datasets::Stand;
 use crate::load::{Figures, KEYS, Load, medians};
 use crate::process::{Kind, Launch, Server, raise_file_limit};
-use crate::table::{Table, thousands};
+use crate::table::{LiveTable, thousands};
 use crate::workloads::{CLIENTS, PIPELINE, VALUE_BYTES, WORKLOADS, Workload};
 use crate::{Error, Options, Result};
 
@@ -68,7 +68,7 @@ fn pinned(options: &Options) -> Result<bool> {
         rounds(options)
     );
     println!();
-    let mut table = Table::new(&[
+    let table = LiveTable::new(&[
         "workload",
         "server",
         "req/s",
@@ -87,7 +87,7 @@ fn pinned(options: &Options) -> Result<bool> {
         let (figures, turn) = match measure(workload, &mut stands, options, Some(CLIENT_CORE)) {
             Ok(measured) => measured,
             Err(error) => {
-                unmeasured(workload, &error, &mut table);
+                unmeasured(workload, &error, &table);
                 good = false;
                 continue;
             }
@@ -110,7 +110,7 @@ fn pinned(options: &Options) -> Result<bool> {
             table.row(cells);
         }
     }
-    table.print();
+    println!();
     Ok(good)
 }
 
@@ -126,7 +126,7 @@ fn threaded(options: &Options, threads: u32) -> Result<bool> {
     .collect::<Result<Vec<_>>>()?;
     println!("io-threads {threads}, nothing pinned; judged by requests per second");
     println!();
-    let mut table = Table::new(&[
+    let table = LiveTable::new(&[
         "workload",
         "server",
         "req/s",
@@ -143,7 +143,7 @@ fn threaded(options: &Options, threads: u32) -> Result<bool> {
         let (figures, turn) = match measure(workload, &mut stands, options, None) {
             Ok(measured) => measured,
             Err(error) => {
-                unmeasured(workload, &error, &mut table);
+                unmeasured(workload, &error, &table);
                 good = false;
                 continue;
             }
@@ -163,7 +163,7 @@ fn threaded(options: &Options, threads: u32) -> Result<bool> {
             table.row(cells);
         }
     }
-    table.print();
+    println!();
     Ok(good)
 }
 
@@ -206,7 +206,7 @@ fn measure(
 }
 
 /// A row for a workload that could not be measured; the reason goes to standard error, being too long for a cell.
-fn unmeasured(workload: &Workload, error: &Error, table: &mut Table) {
+fn unmeasured(workload: &Workload, error: &Error, table: &LiveTable) {
     eprintln!("{} could not be measured: {error}", workload.name);
     table.row([workload.name.to_owned(), "not measured".to_owned()]);
 }

@@ -5,6 +5,41 @@ pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
+/// A table whose rows are printed as they come, for one that takes its time: the widths follow from the titles.
+pub struct LiveTable {
+    widths: Vec<usize>,
+}
+
+impl LiveTable {
+    /// Prints the head line.
+    pub fn new(titles: &[&str]) -> LiveTable {
+        /// What the longest row's name and the usual figures need.
+        const FIRST: usize = 22;
+        const OTHERS: usize = 9;
+        let width =
+            |(column, title): (usize, &&str)| title.len().max(if column == 0 { FIRST } else { OTHERS });
+        let table = LiveTable { widths: titles.iter().enumerate().map(width).collect() };
+        table.row(titles.iter().map(ToString::to_string));
+        println!("{}", "-".repeat(table.widths.iter().sum::<usize>() + 2 * (titles.len() - 1)));
+        table
+    }
+
+    /// Prints a row; missing cells at its end stay empty.
+    pub fn row(&self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().collect();
+        println!("{}", line(&cells, &self.widths));
+    }
+}
+
+fn line(row: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (column, &width) in widths.iter().enumerate() {
+        let cell = row.get(column).map_or("", String::as_str);
+        line += &if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
+    }
+    line.trim_end().to_owned()
+}
+
 impl Table {
     /// A table with these column titles.
     pub fn new(titles: &[&str]) -> Table {
@@ -28,12 +63,7 @@ impl Table {
         let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
         let mut out = String::new();
         for (number, row) in self.rows.iter().enumerate() {
-            let mut line = String::new();
-            for (column, &width) in widths.iter().enumerate() {
-                let cell = row.get(column).map_or("", String::as_str);
-                line += &if column == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") };
-            }
-            out += line.trim_end();
+            out += &line(row, &widths);
             out.push('\n');
             if number == 0 {
                 let rule: usize = widths.iter().sum::<usize>() + 2 * columns.saturating_sub(1);

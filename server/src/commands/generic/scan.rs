@@ -43,7 +43,7 @@ pub(super) fn randomkey(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult 
         let alive = entry.expire().is_none_or(|at| at > cx.server.time.now_ms());
         if !alive && attempt < RANDOM_TRIES {
             let hash = cx.server.keyspace.hash(&key);
-            expire(cx, Key { bytes: &key, hash });
+            expire(cx, Key::new(&key, hash));
             continue;
         }
         cx.reply.bulk(&key);
@@ -103,7 +103,7 @@ pub(super) fn scan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     }
     for key in expired {
         let hash = cx.server.keyspace.hash(&key);
-        expire(cx, Key { bytes: &key, hash });
+        expire(cx, Key::new(&key, hash));
     }
     Ok(Outcome::Done)
 }

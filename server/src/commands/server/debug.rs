@@ -274,7 +274,7 @@ fn populate(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let size = args.try_next().map(positive).transpose()?;
     for index in 0..count {
         let name = [prefix, b":", index.to_string().as_bytes()].concat();
-        let key = Key { bytes: &name, hash: cx.server.keyspace.hash(&name) };
+        let key = Key::new(&name, cx.server.keyspace.hash(&name));
         if cx.server.find(cx.db, key).is_some() {
             continue;
         }

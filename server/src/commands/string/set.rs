@@ -64,8 +64,9 @@ fn store(cx: &mut Cx<'_>, key: Key<'_>, value: &[u8], expire: Expire) {
         // Counts the use of a key that is overwritten; one whose time is up has no expiry that could be kept.
         cx.server.locate(cx.db, key);
     }
-    let mut outcome =
-        cx.server.keyspace.db_mut(cx.db).set(key.hash, key.bytes, NewValue::from_bytes(value), expire);
+    let db = cx.server.keyspace.db_mut(cx.db);
+    let at = db.locate_ahead(key.hash, key.bytes, key.ahead);
+    let mut outcome = db.set_at(at, key.hash, key.bytes, NewValue::from_bytes(value), expire);
     if outcome.expire.is_some_and(|due| due <= cx.server.time.now_ms()) {
         cx.server.note_expired(cx.db, key, outcome.garbage.take());
         outcome.replaced = None;

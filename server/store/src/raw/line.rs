@@ -117,18 +117,24 @@ impl Line {
         None
     }
 
-    /// The address of the first item that looks like the one sought, for a prefetch.
+    /// The place of the first item that looks like the one sought, for a prefetch; it may be empty.
     #[inline(always)]
-    pub(crate) fn likely(&self, tag: u8, window: u16) -> Option<*const u8> {
+    pub(crate) fn likely(&self, tag: u8, window: u16) -> Option<usize> {
         let mut candidates = self.matches(tag);
         while candidates != 0 {
             let place = (candidates.trailing_zeros() / 8) as usize;
             if self.words[place].window() == window {
-                return Some(self.words[place].address());
+                return Some(place);
             }
             candidates &= candidates - 1;
         }
         None
+    }
+
+    /// What a place holds, as an address for a prefetch.
+    #[inline(always)]
+    pub(crate) fn address(&self, place: usize) -> *const u8 {
+        self.words[place].address()
     }
 
     #[inline(always)]
