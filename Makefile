@@ -31,7 +31,9 @@ export OCHRE_TEST_CACHE ?= $(HOME)/.cache/ochre
 # The client libraries that the black-box suite talks through; bump on purpose only.
 REDIS_PY := 8.1.0
 IOREDIS := 5.9.2
-CLIENTS := $(OCHRE_TEST_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)
+# The last series that runs on the Node.js 18 of Debian 12.
+NODE_REDIS := 5.9.0
+CLIENTS := $(OCHRE_TEST_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)-node-redis-$(NODE_REDIS)
 # How the tests find them.
 export OCHRE_TEST_PYTHON := $(CLIENTS)/venv/bin/python
 export OCHRE_TEST_NODE_MODULES := $(CLIENTS)/node_modules
@@ -88,13 +90,13 @@ unit: certs clients ## Unit, property, black-box and differential tests
 	$(RUN_TESTS) --workspace
 	cargo test --workspace --doc
 
-clients: $(CLIENTS)/complete ## Fetch redis-py and ioredis for the tests, outside the checkout
+clients: $(CLIENTS)/complete ## Fetch redis-py, ioredis and node-redis for the tests, outside the checkout
 
 $(CLIENTS)/complete:
 	rm -rf "$(CLIENTS)" && mkdir -p "$(CLIENTS)"
 	python3 -m venv "$(CLIENTS)/venv"
 	"$(CLIENTS)/venv/bin/pip" install --quiet --disable-pip-version-check "redis==$(REDIS_PY)"
-	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" "ioredis@$(IOREDIS)"
+	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" "ioredis@$(IOREDIS)" "redis@$(NODE_REDIS)"
 	touch $@
 
 # With another SERVER there is nothing of ours to build.
