@@ -156,8 +156,11 @@ fuzz-long: ## Each fuzz target for an hour
 miri: ## The store's tests under miri (nightly): every unsafe block is checked
 	RUSTFLAGS= MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test -p ochre-store $(ARGS)
 
-# Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over.
+# Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over,
+# 2,000 clients for ten minutes.
 soak: release ## The long forms of properties and figures, for a night
+	cargo build --workspace --bins
+	ulimit -n "$$(ulimit -H -n)"; SOAK_SECONDS=600 SOAK_CLIENTS=2000 cargo test -p ochre-tests --test soak -- --nocapture
 	PROPTEST_CASES=50000 $(RUN_TESTS) --workspace
 	$(BENCH) memory --redis-keys 8,16
 	for round in 1 2 3 4 5 6 7 8 9 10; do $(BENCH) snapshot --seed $$round; done
