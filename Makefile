@@ -31,7 +31,9 @@ export OCHRE_TEST_CACHE ?= $(HOME)/.cache/ochre
 # The client libraries that the black-box suite talks through; bump on purpose only.
 REDIS_PY := 8.1.0
 IOREDIS := 5.9.2
-CLIENTS := $(OCHRE_TEST_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)
+# The last series that runs on the Node.js 18 of Debian 12.
+NODE_REDIS := 5.9.0
+CLIENTS := $(OCHRE_TEST_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)-node-redis-$(NODE_REDIS)
 # How the tests find them.
 export OCHRE_TEST_PYTHON := $(CLIENTS)/venv/bin/python
 export OCHRE_TEST_NODE_MODULES := $(CLIENTS)/node_modules
@@ -90,13 +92,13 @@ unit: certs clients ## Unit, property, black-box and differential tests
 	$(RUN_TESTS) --workspace
 	cargo test --workspace --doc
 
-clients: $(CLIENTS)/complete ## Fetch redis-py and ioredis for the tests, outside the checkout
+clients: $(CLIENTS)/complete ## Fetch redis-py, ioredis and node-redis for the tests, outside the checkout
 
 $(CLIENTS)/complete:
 	rm -rf "$(CLIENTS)" && mkdir -p "$(CLIENTS)"
 	python3 -m venv "$(CLIENTS)/venv"
 	"$(CLIENTS)/venv/bin/pip" install --quiet --disable-pip-version-check "redis==$(REDIS_PY)"
-	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" "ioredis@$(IOREDIS)"
+	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" "ioredis@$(IOREDIS)" "redis@$(NODE_REDIS)"
 	touch $@
 
 # With another SERVER there is nothing of ours to build.
@@ -159,13 +161,16 @@ fuzz-long: ## Each fuzz target for an hour
 miri: ## The store's tests under miri (nightly): every unsafe block is checked
 	RUSTFLAGS= MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test -p ochre-store $(ARGS)
 
-# Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over.
 # Forty minutes for all groups, twice that on a machine with other work.
 differential: ## 200,000 random commands per group and setting beside redis-server (DIFFERENTIAL_STEPS=…)
 	cargo build --workspace --bins
 	OCHRE_TEST_STEPS=$(DIFFERENTIAL_STEPS) cargo test -p ochre-tests --test differential --test differential_collections
 
+# Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over,
+# 2,000 clients for ten minutes.
 soak: release ## The long forms of properties and figures, for a night
+	cargo build --workspace --bins
+	ulimit -n "$$(ulimit -H -n)"; SOAK_SECONDS=600 SOAK_CLIENTS=2000 cargo test -p ochre-tests --test soak -- --nocapture
 	PROPTEST_CASES=50000 $(RUN_TESTS) --workspace
 	$(BENCH) memory --redis-keys 8,16
 	for round in 1 2 3 4 5 6 7 8 9 10; do $(BENCH) snapshot --seed $$round; done

@@ -135,7 +135,7 @@ impl Sentinel {
     pub fn free_client(&mut self, slot: Slot) {
         let Some(mut client) = self.clients.remove(slot) else { return };
         for target in Target::ALL {
-            for name in std::mem::take(client.subscribed_mut(target)) {
+            for name in client.unsubscribe_all(target) {
                 self.pubsub.unsubscribe(target, &name, slot);
             }
         }

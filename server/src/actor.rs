@@ -19,6 +19,9 @@ use store::{Ahead, Db, DbIndex, Hash};
 /// Requests whose keys are prefetched together: enough to hide the latency of memory, few enough to stay in cache.
 const WINDOW: usize = 64;
 
+/// Bytes of requests that are looked at when clients hold too much, before they are executed.
+const BIG_BATCH: usize = 32 * 1024;
+
 /// The actor.
 pub struct Actor {
     /// Absent only while a script's coroutine holds it.
@@ -70,6 +73,7 @@ impl Actor {
     pub fn turn(&mut self, events: &mut Vec<NetEvent>) {
         self.server().time.sample();
         let started = self.server().time.now_ns();
+        self.evict_clients();
         let mut from = 0;
         let mut only_requests = true;
         while from < events.len() {
@@ -108,16 +112,23 @@ impl Actor {
     fn hand_over(&mut self) {
         let mut attention = std::mem::take(&mut self.attention);
         let server = self.server();
+        server.tell_prefixes();
         server.replication.feed_replicas(&mut server.clients);
         server.clients.flush(&mut attention);
         for slot in attention.drain(..) {
             self.attend(slot);
         }
         self.attention = attention;
-        if self.server().config.max_memory_clients != 0 {
-            self.server().evict_clients();
-        }
+        self.evict_clients();
         self.homes.iter().for_each(|home| home.kick());
+    }
+
+    /// Cuts off clients that hold too much: before a turn, as buffers grow between two, and behind it.
+    #[inline]
+    fn evict_clients(&mut self) {
+        if self.server().config.max_memory_clients != 0 {
+            self.server().evict_clients(None);
+        }
     }
 
     /// Looks ahead: resolves commands, hashes first keys, prefetches. Returns where the window ends.
@@ -147,7 +158,12 @@ impl Actor {
         match event {
             NetEvent::Batch(batch) => {
                 let slot = Slot(batch.slot);
-                if self.server().clients.verify(slot, batch.id).is_some() {
+                let server = self.server();
+                if server.config.max_memory_clients != 0 && batch.buf.len() > BIG_BATCH {
+                    // As its bytes are with the batch now, no look at the client would find them.
+                    server.evict_clients(Some((slot, batch.buf.capacity())));
+                }
+                if server.clients.verify(slot, batch.id).is_some() {
                     self.run_batch(slot, batch);
                 }
             }

@@ -230,6 +230,16 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Bytes that the reply may grow to before the client is cut off for it, so that what goes on without end can stop
+    /// there.
+    pub fn reply_room(&self) -> usize {
+        match self.caller {
+            // Its reply goes elsewhere.
+            Caller::Script => usize::MAX,
+            Caller::Client | Caller::Exec => self.server.output_room(self.slot),
+        }
+    }
+
     /// The running client's session.
     pub fn session(&mut self) -> &mut Session {
         let slot = self.slot;
@@ -344,6 +354,7 @@ impl Context for Cx<'_> {
         self.session().fieldsets.clear();
         crate::watch::unwatch_all(self.server, slot);
         self.server.end_monitoring(slot);
+        self.server.untrack(slot);
         self.db = DbIndex(0);
     }
 

@@ -50,6 +50,7 @@ pub fn tick(server: &mut Server) -> bool {
         crate::memory::refresh(); // what other threads freed
     }
     let more = expire_cycle(server);
+    server.limit_tracking();
     server.defrag_tick();
     check_clients(server, now_ms);
     report(server, now_ms);

@@ -34,5 +34,6 @@ pub mod stats;
 mod sys;
 mod ticks;
 pub mod time;
+pub mod tracking;
 pub mod watch;
 pub mod wiring;

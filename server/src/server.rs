@@ -92,6 +92,8 @@ pub struct Server {
     pub is_observed: bool,
     /// Clients that MONITOR shows each command.
     pub monitors: crate::monitor::Monitors,
+    /// Who is told when keys change.
+    pub tracking: crate::tracking::Tracking,
     /// What CLIENT PAUSE holds up.
     pub pause: crate::pause::Pause,
     /// Batches whose client is no longer blocked; the turn goes on with them.
@@ -151,6 +153,7 @@ impl Server {
             blocked: Blocked::default(),
             is_observed: false,
             monitors: crate::monitor::Monitors::default(),
+            tracking: crate::tracking::Tracking::default(),
             pause: crate::pause::Pause::default(),
             resumed: VecDeque::new(),
             replication: Replication::default(),
@@ -411,7 +414,7 @@ impl Server {
             let words = [&b"HDEL"[..], key.bytes].into_iter().chain(expired.iter().map(Vec::as_slice));
             self.replication.propagate(db, &words.collect::<Vec<_>>());
             let emptied = self.remove_emptied::<HashValue>(db, key);
-            self.watches.touch(&mut self.clients, db, key.bytes);
+            self.touch(db, key.bytes);
             self.notify(db, key.bytes, Event::HEXPIRED);
             if emptied {
                 self.notify(db, key.bytes, Event::DEL);
@@ -470,6 +473,7 @@ impl Server {
         let verb: &[u8] = if self.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         self.replication.propagate(db, &[verb, key.bytes]);
         self.watches.touch_expired(&mut self.clients, db, key.bytes);
+        self.invalidate(key.bytes, false);
         self.blocked.signal(db, key.bytes);
         self.notify(db, key.bytes, Event::EXPIRED);
     }
@@ -511,7 +515,7 @@ impl Server {
 
     /// Finds out whether anybody looks at each command.
     pub fn follow_observers(&mut self) {
-        self.is_observed = !self.monitors.is_empty();
+        self.is_observed = !self.monitors.is_empty() || self.tracking.is_active();
     }
 
     /// Takes a helper's report.
@@ -530,11 +534,18 @@ impl Server {
         }
     }
 
-    /// Says that `changes` changes were made to a key: WATCH, blocked clients, keyspace events, the dirty count.
+    /// Tells those who watch a key, or cache it, that a command changed it.
+    #[inline]
+    pub fn touch(&mut self, db: DbIndex, key: &[u8]) {
+        self.watches.touch(&mut self.clients, db, key);
+        self.invalidate(key, true);
+    }
+
+    /// Says that `changes` changes were made to a key: WATCH, clients' caches, blocked clients, keyspace events, the dirty count.
     #[inline]
     pub fn changed(&mut self, db: DbIndex, key: &[u8], event: Event, changes: u64) {
         self.dirty += changes;
-        self.watches.touch(&mut self.clients, db, key);
+        self.touch(db, key);
         self.blocked.signal(db, key);
         self.notify(db, key, event);
     }
@@ -569,12 +580,12 @@ impl Server {
     pub fn free_client(&mut self, slot: Slot) {
         self.pause.forget(slot);
         self.end_monitoring(slot);
+        self.untrack(slot);
         crate::watch::unwatch_all(self, slot);
         self.blocked.forget(&mut self.clients, slot);
         self.resumed.retain(|(waiting, _)| *waiting != slot);
         for target in Target::ALL {
-            let names =
-                self.clients.get_mut(slot).map(|client| std::mem::take(client.subscribed_mut(target)));
+            let names = self.clients.get_mut(slot).map(|client| client.unsubscribe_all(target));
             for name in names.unwrap_or_default() {
                 self.pubsub.unsubscribe(target, &name, slot);
             }

@@ -1,5 +1,6 @@
 //! What the server keeps per client beyond the registry's part.
 
+use crate::tracking::Wish;
 use common::clients::{ClientClass, Extension, Held};
 use common::command::{Args, CommandId};
 use common::net::Batch;
@@ -101,12 +102,16 @@ pub struct Session {
     pub executing: Option<(u32, u32)>,
     /// Watched keys.
     pub watches: Vec<Watch>,
+    /// Bytes that watches take.
+    pub watch_bytes: usize,
     /// A watched key changed: EXEC will not run.
     pub watch_broken: bool,
     /// The batch that waits.
     pub parked: Option<Box<Parked>>,
     /// Offset of the replication stream behind the client's last write, for WAIT.
     pub written_offset: i64,
+    /// What it wants to be told of keys that change.
+    pub tracking: Option<Box<Wish>>,
     /// It is shown every command.
     pub is_monitor: bool,
     /// What the client told of itself by REPLCONF.
@@ -133,6 +138,10 @@ impl Extension for Session {
         self.multi.as_ref().map_or(running, |multi| multi.bytes)
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.watch_bytes + self.tracking.as_deref().map_or(0, Wish::bytes)
+    }
+
     fn held(&self) -> Held {
         let Some(parked) = &self.parked else { return Held::default() };
         let batch = &parked.batch;
@@ -144,20 +153,24 @@ impl Extension for Session {
         self.watches.len()
     }
 
-    fn watched_bytes(&self) -> usize {
-        // The name is kept here and with the key's watchers.
-        self.watches.iter().map(|watch| size_of::<Watch>() + 2 * watch.key.len()).sum()
-    }
-
-    fn flags(&self, out: &mut String) {
+    fn flags(&self, out: &mut String, is_subscribed: bool) {
+        let wish = self.tracking.as_deref();
         let letters = [
             (self.is_monitor, 'O'),
             (self.replica.is_some(), 'S'),
+            (is_subscribed, 'P'),
             (self.multi.is_some() || self.executing.is_some(), 'x'),
             (self.parked.is_some(), 'b'),
+            (wish.is_some(), 't'),
+            (wish.is_some_and(|wish| wish.broken), 'R'),
+            (wish.is_some_and(|wish| wish.broadcast), 'B'),
             (self.watch_broken, 'd'),
         ];
         out.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
+    }
+
+    fn redirect(&self) -> i64 {
+        self.tracking.as_deref().map_or(-1, |wish| wish.redirect.cast_signed())
     }
 
     fn is_blocked(&self) -> bool {

@@ -87,6 +87,7 @@ pub fn watch(server: &mut Server, slot: Slot, db: DbIndex, key: Key<'_>) {
         return;
     }
     let expired = expire.is_some_and(|at| at <= now_ms);
+    client.ext.watch_bytes += 2 * (size_of::<Watch>() + key.bytes.len());
     client.ext.watches.push(Watch { db, key: key.bytes.to_vec(), expired });
     server.watches.by_key.entry((db, key.bytes.to_vec())).or_default().push(slot);
 }
@@ -95,6 +96,7 @@ pub fn watch(server: &mut Server, slot: Slot, db: DbIndex, key: Key<'_>) {
 pub fn unwatch_all(server: &mut Server, slot: Slot) {
     let Some(client) = server.clients.get_mut(slot) else { return };
     client.ext.watch_broken = false;
+    client.ext.watch_bytes = 0;
     for Watch { db, key, .. } in std::mem::take(&mut client.ext.watches) {
         let place = (db, key);
         if let Some(watchers) = server.watches.by_key.get_mut(&place) {

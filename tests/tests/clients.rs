@@ -1,7 +1,7 @@
-//! Other people's clients against the server: redis-py, ioredis, redis-cli at a terminal and redis-benchmark, each
-//! plain, over TLS, and over TLS with a certificate of its own.
+//! Other people's clients against the server: redis-py, ioredis, node-redis, redis-cli at a terminal and redis-benchmark,
+//! each plain, over TLS, and over TLS with a certificate of its own.
 //!
-//! `make clients` fetches the two libraries and `make test` says where they are; without them these tests fail, since
+//! `make clients` fetches the libraries and `make test` says where they are; without them these tests fail, since
 //! a suite that skips in silence proves nothing.
 
 use ochre_tests::{Server, Settings, free_port};
@@ -143,6 +143,24 @@ fn ioredis_is_at_home() {
         );
         assert_eq!(said.trim(), "all is well", "{way:?}");
         reached.must_be_well();
+    }
+}
+
+#[test]
+fn node_redis_is_at_home() {
+    let modules = from_make("OCHRE_TEST_NODE_MODULES");
+    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
+        for protocol in ["2", "3"] {
+            let reached = Reached::start(way, io_threads);
+            let said = succeeds(
+                Command::new("node")
+                    .arg(script("node-redis.mjs"))
+                    .args([&modules, &reached.port, protocol])
+                    .args(reached.certificates()),
+            );
+            assert_eq!(said.trim(), "all is well", "{way:?} RESP{protocol}");
+            reached.must_be_well();
+        }
     }
 }
 

@@ -186,7 +186,7 @@ pub(super) fn valid_name(name: &[u8], what: &str) -> Result<(), CommandError> {
 pub(super) fn unsubscribe_all<C: Context>(cx: &mut C, slot: Slot) {
     for target in Target::ALL {
         let Some(client) = cx.clients().get_mut(slot) else { return };
-        for name in std::mem::take(client.subscribed_mut(target)) {
+        for name in client.unsubscribe_all(target) {
             cx.pubsub().unsubscribe(target, &name, slot);
         }
     }

@@ -73,6 +73,10 @@ pub trait Extension: Default {
     fn queued_bytes(&self) -> usize {
         0
     }
+    /// Bytes of what else the daemon keeps for the client.
+    fn kept_bytes(&self) -> usize {
+        0
+    }
     /// What a command that waits holds on to.
     fn held(&self) -> Held {
         Held::default()
@@ -81,12 +85,16 @@ pub trait Extension: Default {
     fn watched(&self) -> usize {
         0
     }
-    /// Bytes held for watched keys.
-    fn watched_bytes(&self) -> usize {
-        0
+    /// Letters for the `flags` field of CLIENT LIST, in Redis's order.
+    fn flags(&self, out: &mut String, is_subscribed: bool) {
+        if is_subscribed {
+            out.push('P');
+        }
     }
-    /// Letters for the `flags` field of CLIENT LIST.
-    fn flags(&self, _out: &mut String) {}
+    /// The client that is told of changed keys in its place; 0 = itself, -1 = nobody is.
+    fn redirect(&self) -> i64 {
+        -1
+    }
     /// Whether the client waits in a blocking command.
     fn is_blocked(&self) -> bool {
         false
@@ -126,6 +134,8 @@ pub struct Client<X> {
     pub reply_mode: ReplyMode,
     /// What it is subscribed to, by [`Target`].
     subscribed: [BTreeSet<Bytes>; Target::ALL.len()],
+    /// Bytes that subscriptions take, on both sides.
+    subscribed_bytes: usize,
     /// Unix ms when it connected.
     pub created_ms: i64,
     /// Unix ms of its last command.
@@ -158,9 +168,26 @@ impl<X: Extension> Client<X> {
         &self.subscribed[target as usize]
     }
 
-    /// As [`Self::subscribed`], to change them; the other side of it is in [`crate::pubsub::PubSub`].
-    pub fn subscribed_mut(&mut self, target: Target) -> &mut BTreeSet<Bytes> {
-        &mut self.subscribed[target as usize]
+    /// Adds a subscription; the other side of it is in [`crate::pubsub::PubSub`]. False when it was there.
+    pub fn subscribe(&mut self, target: Target, name: Bytes) -> bool {
+        let bytes = subscription_bytes(&name);
+        let is_new = self.subscribed[target as usize].insert(name);
+        self.subscribed_bytes += if is_new { bytes } else { 0 };
+        is_new
+    }
+
+    /// Takes a subscription out; false when there was none.
+    pub fn unsubscribe(&mut self, target: Target, name: &[u8]) -> bool {
+        let existed = self.subscribed[target as usize].remove(name);
+        self.subscribed_bytes -= if existed { subscription_bytes(name) } else { 0 };
+        existed
+    }
+
+    /// Takes all subscriptions of a kind out.
+    pub fn unsubscribe_all(&mut self, target: Target) -> BTreeSet<Bytes> {
+        let names = std::mem::take(&mut self.subscribed[target as usize]);
+        self.subscribed_bytes -= names.iter().map(|name| subscription_bytes(name)).sum::<usize>();
+        names
     }
 
     /// The class whose output limits hold.
@@ -197,18 +224,17 @@ impl<X: Extension> Client<X> {
         self.link.as_ref()
     }
 
-    /// Bytes that the client holds: itself, its buffers, unsent output, queued commands and watched keys.
+    /// Bytes that the client holds: itself, its buffers, unsent output, queued commands, and what it asked to be told of.
     pub fn memory(&self) -> usize {
         let (queries, spare) = self.query_buffer(self.ext.held());
-        let subscriptions = self.subscribed.iter().flatten().map(|name| size_of::<Bytes>() + name.len());
         size_of::<Self>()
             + queries
             + spare
             + self.unsent()
             + self.ext.queued_bytes()
-            + self.ext.watched_bytes()
+            + self.ext.kept_bytes()
             + self.name.len()
-            + subscriptions.sum::<usize>()
+            + self.subscribed_bytes
     }
 
     /// Bytes in the buffers of its requests, and free bytes behind them: those on the connection's side, and those that
@@ -237,22 +263,14 @@ impl<X: Extension> Client<X> {
     /// `oll`.
     pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
         let mut flags = String::new();
-        self.ext.flags(&mut flags);
-        if self.subscriptions() > 0 {
-            flags.push('P');
-        }
-        if self.close == Close::AfterFlush {
-            flags.push('c');
-        }
-        if self.no_evict {
-            flags.push('e');
-        }
-        if self.no_touch {
-            flags.push('T');
-        }
-        if self.link.as_ref().is_some_and(|link| link.is_unix()) {
-            flags.push('U');
-        }
+        self.ext.flags(&mut flags, self.subscriptions() > 0);
+        let letters = [
+            (self.close == Close::AfterFlush, 'c'),
+            (self.link.as_ref().is_some_and(|link| link.is_unix()), 'U'),
+            (self.no_evict, 'e'),
+            (self.no_touch, 'T'),
+        ];
+        flags.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
         if flags.is_empty() {
             flags.push('N');
         }
@@ -272,7 +290,7 @@ impl<X: Extension> Client<X> {
             line,
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
-             cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+             cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,
             self.address(),
             self.local_address(),
@@ -299,12 +317,18 @@ impl<X: Extension> Client<X> {
             memory,
             if unsent > 0 { "rw" } else { "r" },
             self.last_command.unwrap_or("NULL"),
+            self.ext.redirect(),
             if resp == Resp::V3 { 3 } else { 2 },
             String::from_utf8_lossy(lib),
             String::from_utf8_lossy(version),
         );
         line
     }
+}
+
+/// What a subscription takes: the name, and a handle to it with the client and in the table of names each.
+fn subscription_bytes(name: &[u8]) -> usize {
+    name.len() + 4 * size_of::<Bytes>()
 }
 
 /// All clients.
@@ -369,6 +393,7 @@ impl<X: Extension> Clients<X> {
             library: None,
             reply_mode: ReplyMode::On,
             subscribed: Default::default(),
+            subscribed_bytes: 0,
             created_ms: now_ms,
             active_ms: now_ms,
             soft_limit_since_ms: None,
@@ -475,6 +500,11 @@ impl<X: Extension> Clients<X> {
             }
         }
         self.flush_deferred(slot, output);
+    }
+
+    /// The client whose command runs.
+    pub fn current(&self) -> Option<Slot> {
+        self.running.last().copied()
     }
 
     /// Whether a command of this client runs (a script's may have been suspended).

@@ -147,8 +147,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let batch = self.current.get_or_insert_with(|| self.local.batch());
         let missing = self.parser.missing_bytes(batch.buf.len());
-        if batch.buf.capacity() - batch.buf.len() < READ_SIZE / 4 || missing > READ_SIZE {
-            batch.buf.reserve(missing.clamp(READ_SIZE, GROWTH_STEP));
+        let free = batch.buf.capacity() - batch.buf.len();
+        if missing > READ_SIZE && free < READ_SIZE && free < missing {
+            // Twice as much at most, and no more than the request needs: it counts as the client's memory.
+            batch.buf.reserve_exact(missing.min(GROWTH_STEP.max(batch.buf.len())));
+        } else if free < READ_SIZE / 4 && (missing == 0 || free < missing) {
+            batch.buf.reserve(READ_SIZE);
         }
         let read = tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut batch.buf);
         if read.is_pending() && batch.buf.is_empty() {

@@ -262,7 +262,7 @@ fn join<C: Context>(cx: &mut C, args: &Args<'_>, target: Target, kind: &str) -> 
         let client = cx.clients().get_mut(slot).expect("the running client is registered");
         if !client.subscribed(target).contains(name) {
             let name = Bytes::copy_from_slice(name);
-            client.subscribed_mut(target).insert(name.clone());
+            client.subscribe(target, name.clone());
             cx.pubsub().subscribe(target, name, slot);
         }
         confirm(cx, target, kind, Some(name));
@@ -283,7 +283,7 @@ fn leave<C: Context>(cx: &mut C, args: &Args<'_>, target: Target, kind: &str) ->
     }
     for name in names {
         let client = cx.clients().get_mut(slot).expect("the running client is registered");
-        if client.subscribed_mut(target).remove(&name) {
+        if client.unsubscribe(target, &name) {
             cx.pubsub().unsubscribe(target, &name, slot);
         }
         confirm(cx, target, kind, Some(&name));

@@ -22,6 +22,8 @@ const MAX_LINE: usize = 64 * 1024;
 const UNAUTHENTICATED_ARGS: i64 = 10;
 /// Longest argument in bytes that a client may send before it has authenticated.
 const UNAUTHENTICATED_BULK: i64 = 16 * 1024;
+/// Ranges that room is kept for between requests: one with very many must not hold memory for good.
+const KEPT_ARGS: usize = 8192;
 /// Ranges reserved ahead for one request, whatever count its header claims.
 const RESERVED_ARGS: usize = 64;
 
@@ -116,8 +118,11 @@ impl Requests {
         &self.args[start..self.ends[index] as usize]
     }
 
-    /// Forgets the requests, keeps the allocation.
+    /// Forgets the requests, keeps the allocation unless it is outsized.
     pub fn clear(&mut self) {
+        if self.allocated() > KEPT_ARGS * 8 {
+            *self = Self::default();
+        }
         self.args.clear();
         self.ends.clear();
     }
@@ -288,6 +293,9 @@ impl Parser {
             self.missing -= 1;
         }
         out.args.append(&mut self.partial);
+        if self.partial.capacity() > KEPT_ARGS {
+            self.partial = Vec::new();
+        }
         out.finish();
         self.start = self.pos;
         Ok(())

@@ -1,5 +1,7 @@
 //! Subcommands of CLIENT that only a server with data has; the others are shared with the sentinel in `common`.
 
+mod tracking;
+
 use super::doc;
 use crate::context::Cx;
 use crate::pause::{self, Held, Reason};
@@ -11,11 +13,21 @@ use common::number::parse_i64;
 pub const HELP: &[&str] = &[
     "PAUSE <timeout> [WRITE|ALL]",
     "    Suspend all, or just write, clients for <timeout> milliseconds.",
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
     "UNPAUSE",
     "    Stop the current client pause, resuming traffic.",
 ];
 
-const ADMIN: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE);
+const FLAGS: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
+const ADMIN: Flags = FLAGS.and(Flags::ADMIN);
 
 /// The container, as far as it is the server's.
 pub const COMMANDS: &[Command<Ochre>] = &[Command {
@@ -33,6 +45,10 @@ pub const COMMANDS: &[Command<Ochre>] = &[Command {
 #[rustfmt::skip]
 const SUBCOMMANDS: &[Command<Ochre>] = &[
     sub("pause", Arity::AtLeast(3), ADMIN, doc("connection", "3.0.0", "O(1)", "timeout [WRITE | ALL]", "Holds up commands for a while."), pause),
+    sub("caching", Arity::Exactly(3), FLAGS, doc("connection", "6.0.0", "O(1)", "<YES | NO>", "Has the next command's keys remembered, or not."), tracking::caching),
+    sub("getredir", Arity::Exactly(2), FLAGS, doc("connection", "6.0.0", "O(1)", "", "Tells which client gets the messages on changed keys."), tracking::getredir),
+    sub("tracking", Arity::AtLeast(3), FLAGS, doc("connection", "6.0.0", "O(1)", "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", "Has the client told when keys change that it has read."), tracking::tracking),
+    sub("trackinginfo", Arity::Exactly(2), FLAGS, doc("connection", "6.2.0", "O(1)", "", "Tells what CLIENT TRACKING was asked for."), tracking::trackinginfo),
     sub("unpause", Arity::Exactly(2), ADMIN, doc("connection", "6.2.0", "O(N), N clients that wait", "", "Ends a pause."), unpause),
 ];
 

@@ -335,7 +335,7 @@ fn hrandfield(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if with_values && count.is_some_and(|count| count.unsigned_abs() > i64::MAX as u64 / 2) {
         return Err("ERR value is out of range".into());
     }
-    let (now_ms, mut rng) = (cx.server.time.now_ms(), cx.server.rng.fork());
+    let (now_ms, mut rng, room) = (cx.server.time.now_ms(), cx.server.rng.fork(), cx.reply_room());
     let hash = cx.server.read_hash(cx.db, key)?.filter(|hash| !hash.is_empty());
     let Some(count) = count else {
         match hash.and_then(|hash| one_alive(hash, &mut rng, now_ms)) {
@@ -347,6 +347,9 @@ fn hrandfield(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let reply = &mut cx.reply;
     let (mark, mut shown) = (reply.mark(), 0);
     let mut show = |field: Field<'_>| {
+        if reply.len() > room {
+            return false;
+        }
         if with_values && reply.resp == Resp::V3 {
             reply.array(2);
         } else {
@@ -357,17 +360,19 @@ fn hrandfield(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         if with_values {
             write_element(reply, &field.value);
         }
+        true
     };
     match hash {
         None => {}
         Some(hash) if count < 0 => {
-            (0..count.unsigned_abs()).filter_map(|_| one_alive(hash, &mut rng, now_ms)).for_each(&mut show);
+            let mut picks = (0..count.unsigned_abs()).map(|_| one_alive(hash, &mut rng, now_ms));
+            while picks.next().flatten().is_some_and(&mut show) {}
         }
         Some(hash) => {
             let len = hash.len();
             let show = |field: Field<'_>| {
                 if field.is_alive(now_ms) {
-                    show(field)
+                    show(field);
                 }
             };
             let count = (count as usize).min(len);

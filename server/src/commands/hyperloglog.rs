@@ -105,7 +105,7 @@ fn pfcount(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         // The count is kept inside the string, which replicas should do as well. No event tells of it.
         change_bytes(cx, key, |bytes| hll::cache_count(bytes, count))?;
         cx.server.dirty += 1;
-        cx.server.watches.touch(&mut cx.server.clients, cx.db, key.bytes);
+        cx.server.touch(cx.db, key.bytes);
     }
     cx.reply.integer(count.cast_signed());
     Ok(Outcome::Done)

@@ -200,7 +200,7 @@ fn srandmember(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     let count = random_count(word)?;
-    let mut rng = cx.server.rng.fork();
+    let (mut rng, room) = (cx.server.rng.fork(), cx.reply_room());
     let Some(set) = cx.server.read_typed::<Set>(cx.db, key)? else {
         cx.reply.array(0);
         return Ok(Outcome::Done);
@@ -211,6 +211,9 @@ fn srandmember(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         for _ in 0..count.unsigned_abs() {
             let member = set.nth(rng.usize(..len)).expect("a rank below the length");
             write_element(&mut cx.reply, &member);
+            if cx.reply.len() > room {
+                break;
+            }
         }
         return Ok(Outcome::Done);
     }

@@ -436,6 +436,7 @@ pub struct Config {
     /// Microseconds; -1 means none.
     pub slowlog_log_slower_than: i64,
     pub slowlog_max_len: u64,
+    pub tracking_table_max_keys: u64,
     /// Milliseconds; 0 means off.
     pub latency_monitor_threshold: u64,
     /// Bytes; 0 means no limit.
@@ -612,6 +613,7 @@ impl Config {
             active_expire_effort: 0,
             slowlog_log_slower_than: 0,
             slowlog_max_len: 0,
+            tracking_table_max_keys: 0,
             latency_monitor_threshold: 0,
             max_memory: 0,
             max_memory_clients: 0,

@@ -95,6 +95,11 @@ pub(super) fn memory(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Co
 fn refuse_at_limit(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
     let lacks_memory = cx.server.make_room() == Room::Lacking;
     cx.server.scripts.lacks_memory = lacks_memory;
+    if cx.server.is_observed {
+        // A client hears of what was evicted for its command before the reply, as from Redis.
+        cx.server.clients.flush_deferred(cx.slot, &mut cx.reply);
+        cx.silent_from = Some(cx.reply.mark()).filter(|_| !cx.at_ease);
+    }
     if !lacks_memory {
         return Ok(());
     }

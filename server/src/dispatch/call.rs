@@ -2,9 +2,9 @@
 
 use super::{Flow, park};
 use crate::context::{Caller, Cx};
-use crate::monitor;
 use crate::replication::Propagate;
 use crate::server::Ochre;
+use crate::{monitor, tracking};
 use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
 
 /// Runs a command of a client that passed all guards, and all that follows from it at once.
@@ -68,8 +68,11 @@ fn perform(
     if elapsed >= cx.server.slow.noteworthy_ns && !blocked {
         note_slow(cx, command, &args, elapsed);
     }
-    if cx.server.is_observed && cx.resumed.is_none() {
-        monitor::show(cx, command, &args);
+    if cx.server.is_observed {
+        if cx.resumed.is_none() {
+            monitor::show(cx, command, &args);
+        }
+        tracking::remember(cx, id, command, &args);
     }
     let failed = match result {
         Ok(outcome) => Ok(outcome),

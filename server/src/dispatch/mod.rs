@@ -38,11 +38,17 @@ pub fn process(cx: &mut Cx<'_>, args: &Args<'_>, hint: Hint) -> Flow {
         {
             cx.set_hint(hint.hashed.then(|| args.get(1)), hint);
             let flow = call(cx, id, command, args);
+            if cx.server.is_observed {
+                crate::tracking::end_request(cx, args);
+            }
             cx.server.clients.flush_deferred(cx.slot, &mut cx.reply);
             return flow;
         }
     }
     let flow = process_with_guards(cx, args, hint);
+    if cx.server.is_observed {
+        crate::tracking::end_request(cx, args);
+    }
     take_ease(cx);
     flow
 }

@@ -66,15 +66,18 @@ impl Server {
         limit.map(|bytes| bytes.max(LIMIT_MIN))
     }
 
-    /// Cuts off the biggest clients until the others are within the limit. Whether there were any: what they hold is freed
-    /// by their connections, a moment later.
-    pub fn evict_clients(&mut self) -> bool {
+    /// Cuts off the biggest clients until the others are within the limit; `more` are bytes that one of them holds besides.
+    /// Whether there were any: what they hold is freed by their connections, a moment later.
+    pub fn evict_clients(&mut self, more: Option<(Slot, usize)>) -> bool {
         let Some(limit) = self.client_memory_limit() else { return false };
         let mut held: Vec<(usize, Slot)> = self
             .clients
             .iter()
             .filter(|client| counts(client) && !client.is_closing())
-            .map(|client| (client.memory(), client.slot))
+            .map(|client| {
+                let besides = more.filter(|(slot, _)| *slot == client.slot).map_or(0, |(_, bytes)| bytes);
+                (client.memory() + besides, client.slot)
+            })
             .collect();
         let mut total: u64 = held.iter().map(|(bytes, _)| *bytes as u64).sum();
         if total <= limit {

@@ -129,7 +129,7 @@ impl Server {
         if !is_over {
             return Room::Enough;
         }
-        if self.evict_clients() {
+        if self.evict_clients(None) {
             self.eviction.goes_on = true;
             return Room::Enough;
         }
@@ -269,6 +269,7 @@ impl Server {
             let verb: &[u8] = if lazily { b"UNLINK" } else { b"DEL" };
             self.replication.propagate(db, &[verb, name]);
             self.watches.touch(&mut self.clients, db, name);
+            self.invalidate(name, false);
             self.notify(db, name, Event::EVICTED);
             self.replication.commit(); // each of them alone: it belongs to no transaction
         }

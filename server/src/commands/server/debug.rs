@@ -292,7 +292,7 @@ fn populate(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         let db = cx.server.keyspace.db_mut(cx.db);
         db.set(key.hash, key.bytes, NewValue::from_bytes(&value), Expire::None);
         cx.server.dirty += 1;
-        cx.server.watches.touch(&mut cx.server.clients, cx.db, &name);
+        cx.server.touch(cx.db, &name);
     }
     cx.reply.ok();
     Ok(Outcome::Done)

@@ -39,6 +39,7 @@ pub(super) fn flushdb(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let lazily = lazily(cx, args)?;
     let db = cx.db;
     let deleted = cx.server.empty_db(db, lazily);
+    cx.server.invalidate_all(); // keys are cached by name, whatever their database
     cx.server.dirty += deleted;
     cx.propagate = Propagate::Forced; // replicas may hold what we don't
     cx.reply.ok();
@@ -52,6 +53,7 @@ pub(super) fn flushall(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     for index in 0..cx.server.keyspace.count() {
         deleted += cx.server.empty_db(DbIndex(index), lazily);
     }
+    cx.server.invalidate_all();
     // One more, so that even an empty database is worth saving: the file may still hold what was deleted.
     cx.server.dirty += deleted + 1;
     cx.server.save_after_flush();

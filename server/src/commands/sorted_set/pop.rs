@@ -178,7 +178,7 @@ pub(super) fn zrandmember(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult
     if with_scores && count.unsigned_abs() > i64::MAX as u64 / 2 {
         return Err("ERR value is out of range".into());
     }
-    let mut rng = cx.server.rng.fork();
+    let (mut rng, room) = (cx.server.rng.fork(), cx.reply_room());
     let Some(set) = cx.server.read_typed::<SortedSet>(cx.db, key)? else {
         cx.reply.array(0);
         return Ok(Outcome::Done);
@@ -189,6 +189,9 @@ pub(super) fn zrandmember(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult
         for _ in 0..count.unsigned_abs() {
             let (member, score) = set.nth(rng.usize(..len)).expect("a rank below the length");
             write_member(&mut cx.reply, &member, with_scores.then_some(score));
+            if cx.reply.len() > room {
+                break;
+            }
         }
         return Ok(Outcome::Done);
     }

@@ -101,7 +101,7 @@ fn create(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         return Err("BUSYGROUP Consumer Group name already exists".into());
     }
     if is_new {
-        cx.server.watches.touch(&mut cx.server.clients, cx.db, key.bytes);
+        cx.server.touch(cx.db, key.bytes);
     }
     cx.reply.ok();
     super::note(cx, key, Some(Event::XGROUP_CREATE));

@@ -319,7 +319,7 @@ pub(super) const OBSERVATION: &[Directive] = &[
         "tracking-table-max-keys",
         1_000_000,
         plain(0, LONG_MAX),
-        None,
+        field!(number tracking_table_max_keys),
         "Keys that client-side caching remembers at most; 0 means no limit.",
     ),
 ];

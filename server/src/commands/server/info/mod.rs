@@ -131,7 +131,7 @@ fn clients_section(server: &mut Server, out: &mut String) {
     line(out, "client_recent_max_input_buffer", most_input);
     line(out, "client_recent_max_output_buffer", most_output);
     line(out, "blocked_clients", server.blocked.len());
-    line(out, "tracking_clients", 0);
+    line(out, "tracking_clients", server.tracking.clients());
     line(out, "pubsub_clients", pubsub);
     line(out, "watching_clients", watching);
     line(out, "clients_in_timeout_table", server.blocked.timeouts());

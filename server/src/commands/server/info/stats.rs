@@ -1,4 +1,4 @@
-//! INFO stats. Fields of what a server without fork, functions or tracking does not do stay at zero.
+//! INFO stats. Fields of what a server without fork or functions does not do stay at zero.
 
 use super::line;
 use crate::server::Server;
@@ -52,9 +52,10 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     let (in_all, now) = server.defrag.time_ms();
     line(out, "total_active_defrag_time", in_all);
     line(out, "current_active_defrag_time", now);
-    line(out, "tracking_total_keys", 0);
-    line(out, "tracking_total_items", 0);
-    line(out, "tracking_total_prefixes", 0);
+    let (keys, items, prefixes) = server.tracking.totals();
+    line(out, "tracking_total_keys", keys);
+    line(out, "tracking_total_items", items);
+    line(out, "tracking_total_prefixes", prefixes);
     line(out, "unexpected_error_replies", 0);
     line(out, "total_error_replies", stats.total_error_replies);
     line(out, "dump_payload_sanitizations", 0);
