@@ -53,6 +53,7 @@ pub fn tick(server: &mut Server) -> bool {
     server.limit_tracking();
     server.defrag_tick();
     check_clients(server, now_ms);
+    server.outside.homes.iter().for_each(|home| home.trim());
     report(server, now_ms);
     crate::persistence::tick(server);
     crate::replication::tick(server);

@@ -331,11 +331,18 @@ pub struct Home {
     remote: bool,
     waiting: Mutex<(Vec<Waker>, Option<Waker>)>,
     /// Batches to be used again by any connection of the thread.
-    #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
-    pool: Mutex<Vec<Box<Batch>>>,
+    pool: Mutex<Pool>,
     traffic: Traffic,
     /// Connections that live there.
     open: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    #[expect(clippy::vec_box, reason = "batches travel boxed: through the pool, the mailbox and back")]
+    batches: Vec<Box<Batch>>,
+    /// The fewest that were there since [`Home::trim`] looked: so many nobody needed.
+    unused: usize,
 }
 
 /// Batches kept per thread for connections that wake up.
@@ -364,7 +371,10 @@ impl Home {
 
     /// An empty batch with room for one read.
     pub(super) fn batch(&self) -> Box<Batch> {
-        let pooled = self.pool.lock().expect("nothing panics here").pop();
+        let mut pool = self.pool.lock().expect("nothing panics here");
+        let pooled = pool.batches.pop();
+        pool.unused = pool.unused.min(pool.batches.len());
+        drop(pool);
         pooled.unwrap_or_else(|| {
             Box::new(Batch { buf: Vec::with_capacity(super::connection::READ_SIZE), ..Batch::default() })
         })
@@ -373,9 +383,19 @@ impl Home {
     /// Takes a batch back that was finished.
     pub(super) fn recycle(&self, batch: Box<Batch>) {
         let mut pool = self.pool.lock().expect("nothing panics here");
-        if pool.len() < POOLED {
-            pool.push(batch);
+        if pool.batches.len() < POOLED {
+            pool.batches.push(batch);
         }
+    }
+
+    /// Frees an eighth of the batches that nobody needed since the last call: what a crowd has left goes within seconds.
+    pub fn trim(&self) {
+        let mut pool = self.pool.lock().expect("nothing panics here");
+        let kept = pool.batches.len() - pool.unused.div_ceil(8);
+        let surplus = pool.batches.split_off(kept);
+        pool.unused = pool.batches.len();
+        drop(pool);
+        drop(surplus);
     }
 
     fn wake(&self, waker: Waker) {
@@ -415,5 +435,28 @@ impl Home {
             Poll::Pending
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_keeps_what_is_needed() {
+        let home = Home::local();
+        let held = |count: usize| (0..count).map(|_| home.batch()).collect::<Vec<_>>();
+        let pooled = || home.pool.lock().expect("a pool").batches.len();
+        held(100).into_iter().for_each(|batch| home.recycle(batch));
+        home.trim();
+        for _ in 0..200 {
+            held(3).into_iter().for_each(|batch| home.recycle(batch));
+            home.trim();
+        }
+        assert_eq!(pooled(), 3);
+        (0..20).for_each(|_| home.trim());
+        assert_eq!(pooled(), 0);
+        held(POOLED + 9).into_iter().for_each(|batch| home.recycle(batch));
+        assert_eq!(pooled(), POOLED);
     }
 }
