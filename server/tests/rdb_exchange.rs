@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ochre_server::persistence::rdb::{Info, Loader, RdbSink, RdbValue, Record, Writer};
-use store::{Limits, NodeView, Object};
+use store::{Limits, List, NodeView, Typed};
 
 /// How long a server may take to answer its first PING.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -209,7 +209,7 @@ fn exchange(options: &[&str], compression: bool, checksum: bool) {
     let summary = Loader::new(file, path.to_string_lossy(), true, Limits::default()).load(&mut kept).unwrap();
     assert_eq!(summary.keys, kept.sizes.iter().map(|(_, keys, _)| keys).sum::<u64>());
     let plain = kept.records.iter().filter(
-        |record| matches!(&record.value, RdbValue::Object(Object::List(list)) if list.nodes().any(|n| matches!(n, NodeView::Plain(_)))),
+        |record| matches!(&record.value, RdbValue::Object(object) if List::of(object).is_some_and(|list| list.nodes().any(|n| matches!(n, NodeView::Plain(_))))),
     );
     assert_eq!(plain.count(), 1);
 

@@ -14,7 +14,7 @@ mod rdb;
 use libfuzzer_sys::fuzz_target;
 use rdb::RdbValue;
 use store::stream::StreamId;
-use store::{End, HashLimit, Limits, ListLimit, Object, SetLimit, SortedSetLimits, Value};
+use store::{End, HashLimit, Limits, ListLimit, Object, ObjectMut, ObjectView, SetLimit, SortedSetLimits, Value};
 
 /// Elements that are changed or taken out, so that one run stays short.
 const CHANGES: usize = 64;
@@ -49,30 +49,30 @@ fn read(object: &Object) {
     assert!(!object.is_empty());
     assert!(object.memory_usage() > 0);
     let len = object.len();
-    match object {
-        Object::List(list) => {
+    match object.view() {
+        ObjectView::List(list) => {
             assert_eq!(list.iter().count(), len);
             assert_eq!(list.iter_back_from(len - 1).count(), len);
             assert!(list.get(len / 2).is_some() && list.get(len).is_none());
         }
-        Object::Set(set) => {
+        ObjectView::Set(set) => {
             assert_eq!(set.iter().count(), len);
             assert!(set.iter().take(CHANGES).all(|member| set.contains(&member.to_vec())));
             assert!(set.nth(len - 1).is_some());
         }
-        Object::SortedSet(set) => {
+        ObjectView::SortedSet(set) => {
             assert_eq!(set.iter(0, false).count(), len);
             assert_eq!(set.iter(len - 1, true).count(), len);
             for (rank, (member, score)) in set.iter(0, false).enumerate().take(CHANGES) {
                 assert_eq!(set.rank(&member.to_vec()), Some((rank, score)));
             }
         }
-        Object::Hash(hash) => {
+        ObjectView::Hash(hash) => {
             assert_eq!(hash.iter().count(), len);
             assert!(hash.iter().take(CHANGES).all(|field| hash.find(&field.name.to_vec()).is_some()));
             assert!(hash.nth(len - 1).is_some());
         }
-        Object::Stream(stream) => {
+        ObjectView::Stream(stream) => {
             assert_eq!(stream.range(StreamId::MIN, StreamId::MAX).count(), len);
             assert_eq!(stream.range_back(StreamId::MIN, StreamId::MAX).count(), len);
             for (_, group) in stream.groups() {
@@ -86,30 +86,30 @@ fn read(object: &Object) {
 /// Some of it is taken out and something put in.
 fn change(object: &mut Object, limits: &Limits) {
     let len = object.len();
-    match object {
-        Object::List(list) => {
+    match object.view_mut() {
+        ObjectMut::List(list) => {
             for _ in 0..CHANGES {
                 list.pop(End::Head, &limits.list, |_| ());
                 list.push(End::Tail, b"pushed", &limits.list);
                 list.pop(End::Tail, &limits.list, |_| ());
             }
         }
-        Object::Set(set) => {
+        ObjectMut::Set(set) => {
             let some: Vec<Vec<u8>> = set.iter().take(CHANGES).map(|member| member.to_vec()).collect();
             assert!(some.iter().all(|member| set.remove(member)));
             set.add(b"some new member", &limits.set);
         }
-        Object::SortedSet(set) => {
+        ObjectMut::SortedSet(set) => {
             let some: Vec<Vec<u8>> = set.iter(0, false).take(CHANGES).map(|(m, _)| m.to_vec()).collect();
             assert!(some.iter().all(|member| set.remove(member).is_some()));
             set.insert(b"some new member", 1.5, &limits.sorted_set);
         }
-        Object::Hash(hash) => {
+        ObjectMut::Hash(hash) => {
             let some: Vec<Vec<u8>> = hash.iter().take(CHANGES).map(|field| field.name.to_vec()).collect();
             assert!(some.iter().all(|field| hash.remove(field)));
             hash.set(b"some new field", b"and its value", &limits.hash);
         }
-        Object::Stream(stream) => {
+        ObjectMut::Stream(stream) => {
             let ids: Vec<StreamId> =
                 stream.range(StreamId::MIN, StreamId::MAX).take(CHANGES).map(|entry| entry.id).collect();
             assert!(ids.iter().all(|id| stream.delete(*id)));

@@ -17,7 +17,7 @@ use common::resp::Reply;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
-use store::{DbIndex, Element, End, List, Object, Value};
+use store::{DbIndex, Element, End, Kind, List, Object, ObjectView, Value};
 
 const SORTED: KeySpec = KeySpec::one(1, Access::Read);
 const PATTERNS: KeySpec = KeySpec::unknown(Unknown::SortPatterns, Access::Read);
@@ -153,14 +153,14 @@ fn sort(cx: &mut Cx<'_>, args: &mut Args<'_>, stores: bool) -> CommandResult {
     let key = cx.key(args.next());
     let mut options = Options::parse(args, stores)?;
     let object = match cx.server.read(cx.db, key).map(|entry| entry.value()) {
-        None => Object::List(List::new()),
-        Some(Value::Object(object @ (Object::List(_) | Object::Set(_) | Object::SortedSet(_)))) => {
+        None => List::new().into(),
+        Some(Value::Object(object)) if matches!(object.kind(), Kind::List | Kind::Set | Kind::SortedSet) => {
             object.clone()
         }
         Some(_) => return Err(CommandError::WrongType),
     };
     let is_replicated = options.target.is_some() || cx.caller == Caller::Script;
-    if options.unsorted && is_replicated && matches!(object, Object::Set(_)) {
+    if options.unsorted && is_replicated && object.kind() == Kind::Set {
         // A set's own order is this server's affair: what replicas or scripts see must not hang on it.
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }
@@ -180,24 +180,24 @@ fn sort(cx: &mut Cx<'_>, args: &mut Args<'_>, stores: bool) -> CommandResult {
 }
 
 fn elements(object: &Object) -> Box<dyn Iterator<Item = Element<'_>> + '_> {
-    match object {
-        Object::List(list) => Box::new(list.iter()),
-        Object::Set(set) => Box::new(set.iter()),
-        Object::SortedSet(set) => Box::new(set.iter(0, false).map(|(member, _)| member)),
-        Object::Hash(_) | Object::Stream(_) => unreachable!("refused before"),
+    match object.view() {
+        ObjectView::List(list) => Box::new(list.iter()),
+        ObjectView::Set(set) => Box::new(set.iter()),
+        ObjectView::SortedSet(set) => Box::new(set.iter(0, false).map(|(member, _)| member)),
+        ObjectView::Hash(_) | ObjectView::Stream(_) => unreachable!("refused before"),
     }
 }
 
 /// The elements in `range` of the order that the value has, reads only these where it can be entered anywhere.
 fn in_own_order<'a>(object: &'a Object, options: &Options<'_>, range: Range<usize>) -> Vec<Element<'a>> {
     let count = range.len();
-    match (object, options.descending) {
-        (Object::List(list), false) => list.iter_from(range.start).take(count).collect(),
-        (Object::List(list), true) if count > 0 => {
+    match (object.view(), options.descending) {
+        (ObjectView::List(list), false) => list.iter_from(range.start).take(count).collect(),
+        (ObjectView::List(list), true) if count > 0 => {
             list.iter_back_from(list.len() - 1 - range.start).take(count).collect()
         }
-        (Object::List(_), true) => Vec::new(),
-        (Object::SortedSet(set), backwards) if count > 0 => {
+        (ObjectView::List(_), true) => Vec::new(),
+        (ObjectView::SortedSet(set), backwards) if count > 0 => {
             let rank = if backwards { set.len() - 1 - range.start } else { range.start };
             set.iter(rank, backwards).take(count).map(|(member, _)| member).collect()
         }
@@ -344,7 +344,7 @@ fn store(cx: &mut Cx<'_>, target: &[u8], sorted: &[Element<'_>], get: &[Pattern<
         let lazily = cx.server.config.lazyfree_lazy_server_del;
         cx.delete_target(target, lazily);
     } else {
-        cx.server.store_object(cx.db, target, Object::List(list));
+        cx.server.store_object(cx.db, target, list.into());
         cx.changed_by(len as u64, target, Event::SORTSTORE);
     }
     cx.reply.integer(len as i64);

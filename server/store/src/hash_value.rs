@@ -16,6 +16,7 @@ use std::fmt;
 
 use crate::dict::{self, Dict, VARIABLE};
 use crate::listpack::{self, Element, Listpack};
+use crate::raw::word::{Tag, Word};
 use crate::relocate::Mover;
 
 /// A listpack does not grow beyond this, bytes.
@@ -38,7 +39,7 @@ impl Default for HashLimit {
 
 /// Fields in a listpack that may expire.
 #[derive(Clone, Default)]
-struct Expiring {
+pub(crate) struct Expiring {
     pack: Listpack,
     next_due: i64,
 }
@@ -60,40 +61,69 @@ const SLICE: usize = if cfg!(test) { 4 } else { 2048 };
 const PER_MS: usize = 1000;
 
 #[derive(Clone, Default)]
-struct Table {
+pub(crate) struct HashTable {
     fields: Dict<VARIABLE>,
     expiries: Option<Box<Expiries>>,
 }
 
-#[derive(Clone)]
-enum Repr {
-    Packed(Listpack),
-    Expiring(Box<Expiring>),
-    Table(Box<Table>),
+enum Repr<'a> {
+    Packed(&'a Listpack),
+    Expiring(&'a Expiring),
+    Table(&'a HashTable),
+}
+
+enum ReprMut<'a> {
+    Packed(&'a mut Listpack),
+    Expiring(&'a mut Expiring),
+    Table(&'a mut HashTable),
 }
 
 /// A hash.
 #[derive(Clone)]
+#[repr(transparent)]
 pub struct HashValue {
-    repr: Repr,
+    word: Word,
 }
 
 /// In the place of a walk over a hash: it has reached the expiries.
 const IN_EXPIRIES: u64 = 1 << 63;
 
 impl HashValue {
+    fn of_pack(pack: Listpack) -> Self {
+        Self { word: Word::small(pack, Tag::HashPacked) }
+    }
+
+    #[inline]
+    fn repr(&self) -> Repr<'_> {
+        match self.word.tag() {
+            Tag::HashPacked => Repr::Packed(self.word.pack()),
+            Tag::HashExpiring => Repr::Expiring(self.word.get()),
+            _ => Repr::Table(self.word.get()),
+        }
+    }
+
+    #[inline]
+    fn repr_mut(&mut self) -> ReprMut<'_> {
+        match self.word.tag() {
+            Tag::HashPacked => ReprMut::Packed(self.word.pack_mut()),
+            Tag::HashExpiring => ReprMut::Expiring(self.word.get_mut()),
+            _ => ReprMut::Table(self.word.get_mut()),
+        }
+    }
+
     /// Moves a piece as the mover says; where to go on.
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
-        match &mut self.repr {
-            Repr::Packed(pack) => pack.relocate(mover),
-            Repr::Expiring(expiring) => {
-                mover.boxed(expiring);
-                expiring.pack.relocate(mover);
+        match self.repr_mut() {
+            ReprMut::Packed(pack) => pack.relocate(mover),
+            ReprMut::Expiring(_) => {
+                self.word.relocate_block::<Expiring>(mover);
+                self.word.get_mut::<Expiring>().pack.relocate(mover);
             }
-            Repr::Table(table) => {
+            ReprMut::Table(_) => {
                 if from == 0 {
-                    mover.boxed(table);
+                    self.word.relocate_block::<HashTable>(mover);
                 }
+                let table = self.word.get_mut::<HashTable>();
                 if from & IN_EXPIRIES == 0
                     && let Some(next) = table.fields.relocate(from, mover)
                 {
@@ -113,7 +143,7 @@ impl HashValue {
 
 impl Default for HashValue {
     fn default() -> Self {
-        Self { repr: Repr::Packed(Listpack::new()) }
+        Self::of_pack(Listpack::new())
     }
 }
 
@@ -217,7 +247,7 @@ fn with_expiry<'a>((name, value): (&'a [u8], &'a [u8]), expiries: Option<&Dict<8
     Field { name: Element::Bytes(name), value: Element::Bytes(value), expire }
 }
 
-impl Table {
+impl HashTable {
     fn expiries(&self) -> Option<&Dict<8>> {
         self.expiries.as_ref().map(|expiries| &expiries.at)
     }
@@ -261,7 +291,7 @@ impl HashValue {
             return None;
         }
         let fields = pack.len() / PLAIN;
-        let mut hash = Self { repr: Repr::Packed(pack.clone()) };
+        let mut hash = Self::of_pack(pack.clone());
         if hash.table().fields.len() != fields {
             return None;
         }
@@ -272,16 +302,16 @@ impl HashValue {
             };
             fits(field.name) && fits(field.value)
         });
-        Some(if fields > limit.entries || !fits { hash } else { Self { repr: Repr::Packed(pack) } })
+        Some(if fields > limit.entries || !fits { hash } else { Self::of_pack(pack) })
     }
 
     fn stride(&self) -> usize {
-        if matches!(self.repr, Repr::Packed(_)) { PLAIN } else { WITH_EXPIRY }
+        if matches!(self.repr(), Repr::Packed(_)) { PLAIN } else { WITH_EXPIRY }
     }
 
     /// The listpack, unless the hash is a dictionary.
     fn pack(&self) -> Option<&Listpack> {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(pack) => Some(pack),
             Repr::Expiring(small) => Some(&small.pack),
             Repr::Table(_) => None,
@@ -291,7 +321,7 @@ impl HashValue {
     /// Number of fields, those whose time is up among them.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(pack) => pack.len() / PLAIN,
             Repr::Expiring(small) => small.pack.len() / WITH_EXPIRY,
             Repr::Table(table) => table.fields.len(),
@@ -305,7 +335,7 @@ impl HashValue {
 
     /// The name in OBJECT ENCODING's reply.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(_) => "listpack",
             Repr::Expiring(_) => "listpackex",
             Repr::Table(_) => "hashtable",
@@ -314,19 +344,19 @@ impl HashValue {
 
     /// Bytes on the heap, estimated for a dictionary.
     pub fn memory_usage(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(pack) => pack.memory_usage(),
             Repr::Expiring(small) => size_of::<Expiring>() + small.pack.memory_usage(),
             Repr::Table(table) => {
                 let expiries = table.expiries().map_or(0, |at| size_of::<Expiries>() + at.memory_usage());
-                size_of::<Table>() + table.fields.memory_usage() + expiries
+                size_of::<HashTable>() + table.fields.memory_usage() + expiries
             }
         }
     }
 
     /// About how many allocations a drop frees.
     pub fn free_effort(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(_) | Repr::Expiring(_) => 1,
             Repr::Table(table) => table.fields.free_effort() + table.expiries().map_or(0, Dict::free_effort),
         }
@@ -334,7 +364,7 @@ impl HashValue {
 
     /// The listpack of a hash that is nothing else: fields and values.
     pub fn as_listpack(&self) -> Option<&Listpack> {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(pack) => Some(pack),
             _ => None,
         }
@@ -351,7 +381,7 @@ impl HashValue {
     /// A field, also when its time is up.
     #[inline]
     pub fn find(&self, field: &[u8]) -> Option<Field<'_>> {
-        match &self.repr {
+        match self.repr() {
             Repr::Table(table) => {
                 let value = Element::Bytes(table.fields.get(field)?);
                 Some(Field { name: Element::Bytes(b""), value, expire: table.expiry(field) })
@@ -366,7 +396,7 @@ impl HashValue {
 
     /// All fields, those whose time is up among them.
     pub fn iter(&self) -> Fields<'_> {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(pack) => Fields::Packed(PackedFields { elements: pack.iter(), stride: PLAIN }),
             Repr::Expiring(small) => {
                 Fields::Packed(PackedFields { elements: small.pack.iter(), stride: WITH_EXPIRY })
@@ -377,7 +407,7 @@ impl HashValue {
 
     /// The field at `rank` in an order of no meaning. O(log n), O(n) in a listpack.
     pub fn nth(&self, rank: usize) -> Option<Field<'_>> {
-        match &self.repr {
+        match self.repr() {
             Repr::Table(table) => table.fields.nth(rank).map(|item| with_expiry(item, table.expiries())),
             _ => {
                 let (pack, stride) = (self.pack()?, self.stride());
@@ -389,7 +419,7 @@ impl HashValue {
     /// Emits fields from `cursor` on, about `count` of them, and returns the next cursor; 0 starts and ends a walk. The
     /// small forms come as a whole.
     pub fn scan(&self, cursor: u64, count: usize, mut emit: impl FnMut(Field<'_>)) -> u64 {
-        match &self.repr {
+        match self.repr() {
             Repr::Table(table) => table
                 .fields
                 .scan(cursor, count, |name, value| emit(with_expiry((name, value), table.expiries()))),
@@ -418,12 +448,12 @@ impl HashValue {
     /// Sets a field, which loses its expiry if it had one; true when the field is new.
     #[inline]
     pub fn set(&mut self, field: &[u8], value: &[u8], limit: &HashLimit) -> bool {
-        if let Repr::Table(table) = &mut self.repr {
+        if let ReprMut::Table(table) = self.repr_mut() {
             table.set_expiry(field, None);
             return table.fields.insert(field, value);
         }
         let added = self.set_keeping(field, value, limit);
-        if !added && matches!(self.repr, Repr::Expiring(_)) {
+        if !added && matches!(self.repr(), Repr::Expiring(_)) {
             self.set_expiry(field, None);
         }
         added
@@ -437,9 +467,9 @@ impl HashValue {
                 && value.len() <= limit.value
                 && pack.total_bytes() + field.len() + value.len() <= MOST_PACKED
         };
-        let pack = match &mut self.repr {
-            Repr::Packed(pack) if fits(pack) => pack,
-            Repr::Expiring(small) if fits(&small.pack) => &mut small.pack,
+        let pack = match self.repr_mut() {
+            ReprMut::Packed(pack) if fits(pack) => pack,
+            ReprMut::Expiring(small) if fits(&small.pack) => &mut small.pack,
             _ => return self.table().fields.insert(field, value),
         };
         if let Some(index) = position(pack, stride, field) {
@@ -460,13 +490,13 @@ impl HashValue {
     /// Takes a field out; true when it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
         let stride = self.stride();
-        let pack = match &mut self.repr {
-            Repr::Table(table) => {
+        let pack = match self.repr_mut() {
+            ReprMut::Table(table) => {
                 table.set_expiry(field, None);
                 return table.fields.remove(field);
             }
-            Repr::Packed(pack) => pack,
-            Repr::Expiring(small) => &mut small.pack,
+            ReprMut::Packed(pack) => pack,
+            ReprMut::Expiring(small) => &mut small.pack,
         };
         let Some(index) = position(pack, stride, field) else { return false };
         pack.remove_range(index, stride);
@@ -475,21 +505,18 @@ impl HashValue {
     }
 
     /// The dictionary, made of the fields if there is none.
-    fn table(&mut self) -> &mut Table {
-        if !matches!(self.repr, Repr::Table(_)) {
-            let mut table = Box::<Table>::default();
+    fn table(&mut self) -> &mut HashTable {
+        if !matches!(self.repr(), Repr::Table(_)) {
+            let mut table = HashTable::default();
             let (mut names, mut values) = (itoa::Buffer::new(), itoa::Buffer::new());
             for field in self.iter() {
                 let name = field.name.as_bytes(&mut names);
                 table.fields.insert(name, field.value.as_bytes(&mut values));
                 table.set_expiry(name, field.expire);
             }
-            self.repr = Repr::Table(table);
+            self.word = Word::large(table);
         }
-        match &mut self.repr {
-            Repr::Table(table) => table,
-            _ => unreachable!("converted above"),
-        }
+        self.word.get_mut()
     }
 
     // --- expiry ------------------------------------------------------------------------------------------------------
@@ -497,7 +524,7 @@ impl HashValue {
     /// No field falls due before this time, unix ms; `None` when no field has an expiry.
     #[inline]
     pub fn next_due(&self) -> Option<i64> {
-        match &self.repr {
+        match self.repr() {
             Repr::Packed(_) => None,
             Repr::Expiring(small) => Some(small.next_due).filter(|at| *at < i64::MAX),
             Repr::Table(table) => table.expiries.as_ref().map(|expiries| expiries.next_due),
@@ -506,7 +533,7 @@ impl HashValue {
 
     /// Sets or removes the expiry (unix ms, positive) of a field that is there.
     pub fn set_expiry(&mut self, field: &[u8], expire: Option<i64>) {
-        if let Repr::Packed(pack) = &self.repr {
+        if let Repr::Packed(pack) = self.repr() {
             if expire.is_none() {
                 return;
             }
@@ -514,17 +541,17 @@ impl HashValue {
             for Field { name, value, .. } in (PackedFields { elements: pack.iter(), stride: PLAIN }) {
                 [name, value, Element::Int(0)].into_iter().for_each(|element| wider.push_back(element));
             }
-            self.repr = Repr::Expiring(Box::new(Expiring { pack: wider, next_due: i64::MAX }));
+            self.word = Word::large(Expiring { pack: wider, next_due: i64::MAX });
         }
-        match &mut self.repr {
-            Repr::Table(table) => table.set_expiry(field, expire),
-            Repr::Expiring(small) => {
+        match self.repr_mut() {
+            ReprMut::Table(table) => table.set_expiry(field, expire),
+            ReprMut::Expiring(small) => {
                 if let Some(index) = position(&small.pack, WITH_EXPIRY, field) {
                     small.pack.replace(index + 2, Element::Int(expire.unwrap_or(0)));
                     small.next_due = small.next_due.min(expire.unwrap_or(i64::MAX));
                 }
             }
-            Repr::Packed(_) => unreachable!("widened above"),
+            ReprMut::Packed(_) => unreachable!("widened above"),
         }
     }
 
@@ -534,16 +561,18 @@ impl HashValue {
         if self.next_due().is_none_or(|at| at > now_ms) {
             return Vec::new();
         }
-        match &mut self.repr {
-            Repr::Packed(_) => Vec::new(),
-            Repr::Expiring(small) => small.due(now_ms),
-            Repr::Table(table) => table.expiries.as_mut().map_or(Vec::new(), |expiries| expiries.due(now_ms)),
+        match self.repr_mut() {
+            ReprMut::Packed(_) => Vec::new(),
+            ReprMut::Expiring(small) => small.due(now_ms),
+            ReprMut::Table(table) => {
+                table.expiries.as_mut().map_or(Vec::new(), |expiries| expiries.due(now_ms))
+            }
         }
     }
 
     /// Whether [`Self::due`] looks at all fields at once, so that a reader may as well call it.
     pub fn is_small(&self) -> bool {
-        !matches!(self.repr, Repr::Table(_))
+        !matches!(self.repr(), Repr::Table(_))
     }
 }
 

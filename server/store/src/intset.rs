@@ -28,6 +28,7 @@ impl std::error::Error for IntsetError {}
 
 /// A set of integers.
 #[derive(Clone)]
+#[repr(transparent)]
 pub struct Intset {
     /// The integers from the start on; the room's count is their width.
     room: Room,
@@ -150,7 +151,7 @@ impl Intset {
 
     fn widen(&mut self, width: usize) {
         let len = self.len();
-        let mut room = Room::with((len + 1) * width);
+        let mut room = self.room.another((len + 1) * width);
         for (n, place) in self.iter().zip(room.bytes_mut().chunks_exact_mut(width)) {
             place.copy_from_slice(&n.to_le_bytes()[..width]);
         }

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::db::{Due, Expire};
     use crate::list::{End, List, ListLimit};
-    use crate::object::Object;
+    use crate::object::Typed;
     use crate::snapshot::SnapshotValue;
     use crate::value::{NewValue, SharedBytes, Value};
 
@@ -214,7 +214,8 @@ mod tests {
 
     fn spelled(value: Value<'_>) -> String {
         match value {
-            Value::Object(Object::List(list)) => {
+            Value::Object(object) => {
+                let list = List::of(object).expect("a list");
                 format!("{:?}", list.iter().map(|e| e.to_vec()).collect::<Vec<_>>())
             }
             Value::Shared(bytes) => format!("{:?}", &bytes[..]),

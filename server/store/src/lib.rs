@@ -40,7 +40,7 @@ pub use keyspace::{DbIndex, Keyspace};
 pub use list::{End, List, ListLimit, NodeView, Range, Wanted};
 pub use listpack::{Element, Iter as ListpackIter, Listpack, ListpackError};
 pub use number::{format_i64, parse_i64};
-pub use object::{Limits, Object, Typed};
+pub use object::{Limits, Object, ObjectMut, ObjectView, Typed};
 pub use raw::item::{Item, Ref};
 pub use relocate::Mover;
 pub use set::{Iter as SetIter, Member, Set, SetLimit, SetView};

@@ -25,11 +25,13 @@ use std::fmt;
 pub use edit::Wanted;
 pub use limit::ListLimit;
 pub use quick::NodeView;
-use quick::{Node, Quicklist, pop_packed, push_packed};
+pub(crate) use quick::Quicklist;
+use quick::{Node, pop_packed, push_packed};
 use range::Left;
 pub use range::Range;
 
 use crate::listpack::{Element, Listpack};
+use crate::raw::word::{Tag, Word};
 use crate::relocate::Mover;
 
 /// Which end of a list.
@@ -41,16 +43,21 @@ pub enum End {
     Tail,
 }
 
-#[derive(Clone)]
-enum Repr {
-    Small(Listpack),
-    Quick(Quicklist),
+enum Repr<'a> {
+    Small(&'a Listpack),
+    Quick(&'a Quicklist),
+}
+
+enum ReprMut<'a> {
+    Small(&'a mut Listpack),
+    Quick(&'a mut Quicklist),
 }
 
 /// A list of byte strings.
 #[derive(Clone)]
+#[repr(transparent)]
 pub struct List {
-    repr: Repr,
+    word: Word,
 }
 
 impl Default for List {
@@ -60,25 +67,50 @@ impl Default for List {
 }
 
 impl List {
+    fn small(pack: Listpack) -> Self {
+        Self { word: Word::small(pack, Tag::ListPacked) }
+    }
+
+    #[inline]
+    fn repr(&self) -> Repr<'_> {
+        match self.word.tag() {
+            Tag::ListPacked => Repr::Small(self.word.pack()),
+            _ => Repr::Quick(self.word.get()),
+        }
+    }
+
+    #[inline]
+    fn repr_mut(&mut self) -> ReprMut<'_> {
+        match self.word.tag() {
+            Tag::ListPacked => ReprMut::Small(self.word.pack_mut()),
+            _ => ReprMut::Quick(self.word.get_mut()),
+        }
+    }
+
     /// Moves a piece as the mover says; where to go on.
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
-        match &mut self.repr {
-            Repr::Small(pack) => {
+        match self.repr_mut() {
+            ReprMut::Small(pack) => {
                 pack.relocate(mover);
                 None
             }
-            Repr::Quick(quick) => quick.relocate(from, mover),
+            ReprMut::Quick(_) => {
+                if from == 0 {
+                    self.word.relocate_block::<Quicklist>(mover);
+                }
+                self.word.get_mut::<Quicklist>().relocate(from, mover)
+            }
         }
     }
 
     /// An empty list; allocates nothing.
     pub fn new() -> Self {
-        Self { repr: Repr::Small(Listpack::new()) }
+        Self::small(Listpack::new())
     }
 
     /// A list of one listpack's elements, in the encoding that the limit asks for.
     pub fn from_listpack(pack: Listpack, limit: &ListLimit) -> Self {
-        let mut list = Self { repr: Repr::Small(pack) };
+        let mut list = Self::small(pack);
         list.prepare_push(0, 0, limit);
         list
     }
@@ -104,7 +136,7 @@ impl List {
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Small(pack) => pack.len(),
             Repr::Quick(quick) => quick.len,
         }
@@ -117,7 +149,7 @@ impl List {
 
     /// The name in OBJECT ENCODING's reply.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
+        match self.repr() {
             Repr::Small(_) => "listpack",
             Repr::Quick(_) => "quicklist",
         }
@@ -125,7 +157,7 @@ impl List {
 
     /// Bytes on the heap; shared nodes count in full. O(nodes).
     pub fn memory_usage(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Small(pack) => pack.memory_usage(),
             Repr::Quick(quick) => quick.memory_usage(),
         }
@@ -133,7 +165,7 @@ impl List {
 
     /// Number of nodes; 1 for a listpack. O(chunks).
     pub fn node_count(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Small(_) => 1,
             Repr::Quick(quick) => quick.chunks.iter().map(|chunk| chunk.nodes.len()).sum(),
         }
@@ -141,7 +173,7 @@ impl List {
 
     /// The nodes from head to tail; a listpack is one.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> + '_ {
-        let (small, quick) = match &self.repr {
+        let (small, quick) = match self.repr() {
             Repr::Small(pack) => (Some(NodeView::Packed(pack)), None),
             Repr::Quick(quick) => (None, Some(quick)),
         };
@@ -162,7 +194,7 @@ impl List {
     /// together, before the first one is pushed.
     #[inline]
     pub fn prepare_push(&mut self, bytes: usize, count: usize, limit: &ListLimit) {
-        if let Repr::Small(pack) = &self.repr
+        if let Repr::Small(pack) = self.repr()
             && limit.exceeded_by(pack.total_bytes() + bytes, pack.len() + count)
         {
             self.quicklist();
@@ -172,22 +204,22 @@ impl List {
     /// Adds an element for which [`Self::prepare_push`] has chosen the encoding.
     #[inline]
     pub fn push_prepared(&mut self, end: End, element: &[u8], limit: &ListLimit) {
-        match &mut self.repr {
-            Repr::Small(pack) => push_packed(pack, end, element),
-            Repr::Quick(quick) => quick.push(end, element, limit),
+        match self.repr_mut() {
+            ReprMut::Small(pack) => push_packed(pack, end, element),
+            ReprMut::Quick(quick) => quick.push(end, element, limit),
         }
     }
 
     /// Takes an element out and shows it to `read`. O(1), after a clone at most one chunk and one node are copied.
     #[inline]
     pub fn pop<R>(&mut self, end: End, limit: &ListLimit, read: impl FnOnce(Element<'_>) -> R) -> Option<R> {
-        match &mut self.repr {
-            Repr::Small(pack) => {
+        match self.repr_mut() {
+            ReprMut::Small(pack) => {
                 let result = pop_packed(pack, end).map(read);
                 pack.trim_room();
                 result
             }
-            Repr::Quick(quick) => {
+            ReprMut::Quick(quick) => {
                 let result = quick.pop(end, read);
                 self.convert_to_listpack(limit, true);
                 result
@@ -197,35 +229,33 @@ impl List {
 
     /// The list as a quicklist, converted if it is not.
     fn quicklist(&mut self) -> &mut Quicklist {
-        if let Repr::Small(pack) = &mut self.repr {
+        if let Repr::Small(_) = self.repr() {
+            let pack: Listpack = std::mem::take(self).word.into_pack();
             let mut quick = Quicklist::default();
             if !pack.is_empty() {
-                quick.append(Node::Packed(std::mem::take(pack)), End::Tail);
+                quick.append(Node::Packed(pack), End::Tail);
             }
-            self.repr = Repr::Quick(quick);
+            self.word = Word::large(quick);
         }
-        match &mut self.repr {
-            Repr::Quick(quick) => quick,
-            Repr::Small(_) => unreachable!("converted above"),
-        }
+        self.word.get_mut()
     }
 
     /// Makes a quicklist of one small node a listpack. Cheap when it is not one.
     #[inline]
     fn convert_to_listpack(&mut self, limit: &ListLimit, shrinks: bool) {
-        let Repr::Quick(quick) = &self.repr else { return };
+        let Repr::Quick(quick) = self.repr() else { return };
         if quick.chunks.len() > 1 {
             return;
         }
         let Some(chunk) = quick.chunks.front() else {
-            self.repr = Repr::Small(Listpack::new());
+            *self = Self::new();
             return;
         };
         if chunk.nodes.len() == 1
             && let Node::Packed(pack) = &*chunk.nodes[0].node
             && limit.fits_listpack(pack.total_bytes(), pack.len(), shrinks)
         {
-            self.repr = Repr::Small(pack.clone());
+            *self = Self::small(pack.clone());
         }
     }
 
@@ -255,7 +285,7 @@ impl List {
         if index >= self.len() {
             return Range { quick: None, chunk: 0, node: 0, left: Left::done(), towards };
         }
-        match &self.repr {
+        match self.repr() {
             Repr::Small(pack) => {
                 Range { quick: None, chunk: 0, node: 0, left: Left::in_pack(pack, index, towards), towards }
             }

@@ -101,6 +101,7 @@ impl std::error::Error for ListpackError {}
 
 /// A packed sequence of elements.
 #[derive(Clone)]
+#[repr(transparent)]
 pub struct Listpack {
     /// The entries, and how many there are.
     room: Room,
@@ -392,7 +393,7 @@ impl Listpack {
             self.room.bytes_mut().copy_within(from..to, start);
             self.room.set_used(start, start + used);
         } else {
-            let mut room = Room::with(grown(used, size));
+            let mut room = self.room.another(grown(used, size));
             let start = start(room.len());
             room.bytes_mut()[start..start + used].copy_from_slice(self.entries());
             room.set_used(start, start + used);

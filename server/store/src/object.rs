@@ -1,12 +1,13 @@
 //! The values that hold other things: lists and their kin. An entry keeps one as it is, whatever its type, so that only
 //! this file and the type's own module know it by name.
 //!
-//! To add a type: its module with [`Typed`] for its struct, a variant here with its arms, a file in the server's
-//! `persistence/rdb/values/`, and its arms in DEBUG DIGEST and DEBUG OBJECT. A type keeps its small form in few words,
-//! since these lie in the entry itself, and its large form behind a pointer that is cheap to clone.
+//! To add a type: its module with a struct of one word, its tags in `raw/word.rs`, [`Typed`] and a variant of the view here,
+//! a file in the server's `persistence/rdb/values/`, and its arms in DEBUG DIGEST and DEBUG OBJECT. The word lies in the
+//! entry itself and leads to the small form, or to a large one that is cheap to clone.
 
 use crate::hash_value::{HashLimit, HashValue};
 use crate::list::{List, ListLimit};
+use crate::raw::word::Word;
 use crate::relocate::Mover;
 use crate::set::{Set, SetLimit};
 use crate::sorted_set::{SortedSet, SortedSetLimits};
@@ -14,18 +15,38 @@ use crate::stream::{Stream, StreamLimits};
 use crate::value::Kind;
 
 /// A value of many elements.
-#[derive(Clone, Debug)]
-pub enum Object {
+#[derive(Clone)]
+#[repr(transparent)]
+pub struct Object(Word);
+
+/// A value as its type.
+#[derive(Clone, Copy, Debug)]
+pub enum ObjectView<'a> {
     /// A list.
-    List(List),
+    List(&'a List),
     /// A set.
-    Set(Set),
+    Set(&'a Set),
     /// A sorted set.
-    SortedSet(SortedSet),
+    SortedSet(&'a SortedSet),
     /// A hash.
-    Hash(HashValue),
+    Hash(&'a HashValue),
     /// A stream.
-    Stream(Stream),
+    Stream(&'a Stream),
+}
+
+/// As [`ObjectView`], for a change.
+#[derive(Debug)]
+pub enum ObjectMut<'a> {
+    /// A list.
+    List(&'a mut List),
+    /// A set.
+    Set(&'a mut Set),
+    /// A sorted set.
+    SortedSet(&'a mut SortedSet),
+    /// A hash.
+    Hash(&'a mut HashValue),
+    /// A stream.
+    Stream(&'a mut Stream),
 }
 
 /// One of the types that an [`Object`] can be.
@@ -38,68 +59,44 @@ pub trait Typed: Default + Into<Object> {
     fn is_empty(&self) -> bool;
 }
 
-/// Makes `$type` the content of `$variant`.
+/// Makes each type one that an object can be; `$empty` says whether its key must go.
 macro_rules! typed {
-    ($($variant:ident: $type:ident),*) => {$(
+    ($($type:ident: $empty:expr),*) => {$(
         impl From<$type> for Object {
             fn from(value: $type) -> Self {
-                Object::$variant(value)
+                Object(Word::of_type(value))
             }
         }
 
         impl Typed for $type {
             #[inline]
             fn of(object: &Object) -> Option<&Self> {
-                match object {
-                    Object::$variant(value) => Some(value),
-                    _ => None,
-                }
+                object.0.as_type()
             }
 
             #[inline]
             fn of_mut(object: &mut Object) -> Option<&mut Self> {
-                match object {
-                    Object::$variant(value) => Some(value),
-                    _ => None,
-                }
+                object.0.as_type_mut()
             }
 
             #[inline]
             fn is_empty(&self) -> bool {
-                $type::is_empty(self)
+                let empty: fn(&$type) -> bool = $empty;
+                empty(self)
             }
         }
     )*};
 }
 
-typed!(List: List, Set: Set, SortedSet: SortedSet, Hash: HashValue);
+// A stream without entries has its IDs and groups.
+typed!(
+    List: List::is_empty, Set: Set::is_empty, SortedSet: SortedSet::is_empty, HashValue: HashValue::is_empty,
+    Stream: |_| false
+);
 
-impl From<Stream> for Object {
-    fn from(value: Stream) -> Self {
-        Object::Stream(value)
-    }
-}
-
-impl Typed for Stream {
-    #[inline]
-    fn of(object: &Object) -> Option<&Self> {
-        match object {
-            Object::Stream(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn of_mut(object: &mut Object) -> Option<&mut Self> {
-        match object {
-            Object::Stream(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Never: a stream without entries has its IDs and groups.
-    fn is_empty(&self) -> bool {
-        false
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.view().fmt(f)
     }
 }
 
@@ -107,65 +104,94 @@ impl Object {
     /// The value's type.
     #[inline]
     pub fn kind(&self) -> Kind {
-        match self {
-            Object::List(_) => Kind::List,
-            Object::Set(_) => Kind::Set,
-            Object::SortedSet(_) => Kind::SortedSet,
-            Object::Hash(_) => Kind::Hash,
-            Object::Stream(_) => Kind::Stream,
+        self.0.tag().kind()
+    }
+
+    /// The value as its type.
+    #[inline]
+    pub fn view(&self) -> ObjectView<'_> {
+        match self.kind() {
+            Kind::List => ObjectView::List(self.typed()),
+            Kind::Set => ObjectView::Set(self.typed()),
+            Kind::SortedSet => ObjectView::SortedSet(self.typed()),
+            Kind::Hash => ObjectView::Hash(self.typed()),
+            Kind::Stream => ObjectView::Stream(self.typed()),
+            Kind::String => unreachable!("a string is not an object"),
         }
+    }
+
+    /// As [`Self::view`], for a change.
+    pub fn view_mut(&mut self) -> ObjectMut<'_> {
+        match self.kind() {
+            Kind::List => ObjectMut::List(self.typed_mut()),
+            Kind::Set => ObjectMut::Set(self.typed_mut()),
+            Kind::SortedSet => ObjectMut::SortedSet(self.typed_mut()),
+            Kind::Hash => ObjectMut::Hash(self.typed_mut()),
+            Kind::Stream => ObjectMut::Stream(self.typed_mut()),
+            Kind::String => unreachable!("a string is not an object"),
+        }
+    }
+
+    fn typed<T: Typed>(&self) -> &T {
+        T::of(self).expect("the kind says so")
+    }
+
+    fn typed_mut<T: Typed>(&mut self) -> &mut T {
+        T::of_mut(self).expect("the kind says so")
     }
 
     /// The name in OBJECT ENCODING's reply.
     pub fn encoding(&self) -> &'static str {
-        match self {
-            Object::List(list) => list.encoding(),
-            Object::Set(set) => set.encoding(),
-            Object::SortedSet(set) => set.encoding(),
-            Object::Hash(hash) => hash.encoding(),
-            Object::Stream(stream) => stream.encoding(),
+        match self.view() {
+            ObjectView::List(list) => list.encoding(),
+            ObjectView::Set(set) => set.encoding(),
+            ObjectView::SortedSet(set) => set.encoding(),
+            ObjectView::Hash(hash) => hash.encoding(),
+            ObjectView::Stream(stream) => stream.encoding(),
         }
     }
 
     /// Bytes on the heap, shared nodes in full. O(nodes).
     pub fn memory_usage(&self) -> usize {
-        match self {
-            Object::List(list) => list.memory_usage(),
-            Object::Set(set) => set.memory_usage(),
-            Object::SortedSet(set) => set.memory_usage(),
-            Object::Hash(hash) => hash.memory_usage(),
-            Object::Stream(stream) => stream.memory_usage(),
+        match self.view() {
+            ObjectView::List(list) => list.memory_usage(),
+            ObjectView::Set(set) => set.memory_usage(),
+            ObjectView::SortedSet(set) => set.memory_usage(),
+            ObjectView::Hash(hash) => hash.memory_usage(),
+            ObjectView::Stream(stream) => stream.memory_usage(),
         }
     }
 
     /// About how many bytes a clone keeps alive that would be freed without it, if one write to the original follows.
     pub(crate) fn clone_bytes(&self) -> usize {
-        match self {
-            Object::List(list) => list.memory_usage().min(PATH_BYTES),
-            Object::Set(set) => set.memory_usage().min(PATH_BYTES),
-            Object::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
-            Object::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
-            Object::Stream(_) => PATH_BYTES,
+        match self.view() {
+            ObjectView::List(list) => list.memory_usage().min(PATH_BYTES),
+            ObjectView::Set(set) => set.memory_usage().min(PATH_BYTES),
+            ObjectView::SortedSet(set) => set.memory_usage().min(PATH_BYTES),
+            ObjectView::Hash(hash) => hash.memory_usage().min(PATH_BYTES),
+            ObjectView::Stream(_) => PATH_BYTES,
         }
     }
 
     /// About how many allocations a drop frees. O(chunks).
     pub fn free_effort(&self) -> usize {
-        match self {
-            Object::List(list) => list.node_count(),
-            Object::Set(set) => set.free_effort(),
-            Object::SortedSet(set) => set.free_effort(),
-            Object::Hash(hash) => hash.free_effort(),
-            Object::Stream(stream) => stream.free_effort(),
+        match self.view() {
+            ObjectView::List(list) => list.node_count(),
+            ObjectView::Set(set) => set.free_effort(),
+            ObjectView::SortedSet(set) => set.free_effort(),
+            ObjectView::Hash(hash) => hash.free_effort(),
+            ObjectView::Stream(stream) => stream.free_effort(),
         }
     }
 
     /// When something inside falls due at the earliest, unix ms: a hash's field. `None` when nothing in it expires.
     #[inline]
     pub fn next_due(&self) -> Option<i64> {
-        match self {
-            Object::Hash(hash) => hash.next_due(),
-            Object::List(_) | Object::Set(_) | Object::SortedSet(_) | Object::Stream(_) => None,
+        match self.view() {
+            ObjectView::Hash(hash) => hash.next_due(),
+            ObjectView::List(_) | ObjectView::Set(_) | ObjectView::SortedSet(_) | ObjectView::Stream(_) => {
+                None
+            }
         }
     }
 
@@ -179,36 +205,36 @@ impl Object {
 
     /// Moves about a node of it; where to go on, a place that other changes leave meaningful.
     pub(crate) fn relocate_piece(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
-        match self {
-            Object::List(list) => list.relocate(from, mover),
-            Object::Set(set) => set.relocate(from, mover),
-            Object::SortedSet(set) => set.relocate(from, mover),
-            Object::Hash(hash) => hash.relocate(from, mover),
-            Object::Stream(stream) => stream.relocate(from, mover),
+        match self.view_mut() {
+            ObjectMut::List(list) => list.relocate(from, mover),
+            ObjectMut::Set(set) => set.relocate(from, mover),
+            ObjectMut::SortedSet(set) => set.relocate(from, mover),
+            ObjectMut::Hash(hash) => hash.relocate(from, mover),
+            ObjectMut::Stream(stream) => stream.relocate(from, mover),
         }
     }
 
     /// Whether files in the form of Redis 7.0 have no place for it: a stream that knows its producers.
     #[inline]
     pub fn has_producers(&self) -> bool {
-        matches!(self, Object::Stream(stream) if stream.producers().is_some())
+        matches!(self.view(), ObjectView::Stream(stream) if stream.producers().is_some())
     }
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        match self {
-            Object::List(list) => list.len(),
-            Object::Set(set) => set.len(),
-            Object::SortedSet(set) => set.len(),
-            Object::Hash(hash) => hash.len(),
-            Object::Stream(stream) => stream.len(),
+        match self.view() {
+            ObjectView::List(list) => list.len(),
+            ObjectView::Set(set) => set.len(),
+            ObjectView::SortedSet(set) => set.len(),
+            ObjectView::Hash(hash) => hash.len(),
+            ObjectView::Stream(stream) => stream.len(),
         }
     }
 
     /// Nothing in it: such a value is never stored.
     pub fn is_empty(&self) -> bool {
-        match self {
-            Object::Stream(_) => false,
+        match self.view() {
+            ObjectView::Stream(_) => false,
             _ => self.len() == 0,
         }
     }

@@ -87,8 +87,8 @@ mod tests {
     use super::*;
     use crate::stream::{Group, Stream, StreamId, StreamLimits};
     use crate::{
-        DbIndex, End, Expire, HashLimit, HashValue, Keyspace, List, ListLimit, NewValue, Object, Set,
-        SetLimit, SortedSet, SortedSetLimits, Value,
+        DbIndex, End, Expire, HashLimit, HashValue, Keyspace, List, ListLimit, NewValue, Object, ObjectView,
+        Set, SetLimit, SortedSet, SortedSetLimits, Value,
     };
     use std::collections::BTreeMap;
 
@@ -143,27 +143,32 @@ mod tests {
             Value::Int(n) => n.to_string(),
             Value::Bytes(bytes) => format!("{bytes:?}"),
             Value::Shared(bytes) => format!("{:?}", &bytes[..]),
-            Value::Object(Object::List(list)) => format!("{:?}", list.iter().collect::<Vec<_>>()),
-            Value::Object(Object::Set(set)) => format!("{:?}", set.iter().collect::<Vec<_>>()),
-            Value::Object(Object::SortedSet(set)) => {
-                let in_order: Vec<_> = set.iter(0, false).collect();
-                let each: Vec<_> = in_order.iter().map(|(member, _)| set.score(&member.to_vec())).collect();
-                format!("{in_order:?} {each:?}")
-            }
-            Value::Object(Object::Hash(hash)) => format!("{:?}", hash.iter().collect::<Vec<_>>()),
-            Value::Object(Object::Stream(stream)) => {
-                let entries: Vec<_> =
-                    stream.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
-                let pending: Vec<_> = stream
-                    .groups()
-                    .map(|(name, group)| {
-                        let consumers: Vec<_> =
-                            group.consumers().map(|(name, c)| (name.clone(), c.pending().len())).collect();
-                        (name.to_vec(), group.pending().iter().count(), consumers)
-                    })
-                    .collect();
-                format!("{entries:?} {pending:?} {:?}", stream.facts())
-            }
+            Value::Object(object) => match object.view() {
+                ObjectView::List(list) => format!("{:?}", list.iter().collect::<Vec<_>>()),
+                ObjectView::Set(set) => format!("{:?}", set.iter().collect::<Vec<_>>()),
+                ObjectView::SortedSet(set) => {
+                    let in_order: Vec<_> = set.iter(0, false).collect();
+                    let each: Vec<_> =
+                        in_order.iter().map(|(member, _)| set.score(&member.to_vec())).collect();
+                    format!("{in_order:?} {each:?}")
+                }
+                ObjectView::Hash(hash) => format!("{:?}", hash.iter().collect::<Vec<_>>()),
+                ObjectView::Stream(stream) => {
+                    let entries: Vec<_> =
+                        stream.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+                    let pending: Vec<_> = stream
+                        .groups()
+                        .map(|(name, group)| {
+                            let consumers: Vec<_> = group
+                                .consumers()
+                                .map(|(name, c)| (name.clone(), c.pending().len()))
+                                .collect();
+                            (name.to_vec(), group.pending().iter().count(), consumers)
+                        })
+                        .collect();
+                    format!("{entries:?} {pending:?} {:?}", stream.facts())
+                }
+            },
         };
         format!("{inside} {expire:?}")
     }

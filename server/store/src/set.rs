@@ -16,6 +16,7 @@ use crate::hash::Hash;
 use crate::intset::Intset;
 use crate::listpack::{self, Element, Listpack};
 use crate::number::parse_i64;
+use crate::raw::word::{Tag, Word};
 use crate::relocate::Mover;
 
 /// More integers than that are never one block, whatever the configuration says.
@@ -50,30 +51,66 @@ impl SetLimit {
     }
 }
 
-#[derive(Clone)]
-enum Repr {
-    Ints(Intset),
-    Packed(Listpack),
-    Table(Box<Dict<0>>),
+enum Repr<'a> {
+    Ints(&'a Intset),
+    Packed(&'a Listpack),
+    Table(&'a Dict<0>),
+}
+
+enum ReprMut<'a> {
+    Ints(&'a mut Intset),
+    Packed(&'a mut Listpack),
+    Table(&'a mut Dict<0>),
 }
 
 /// A set of byte strings.
 #[derive(Clone)]
+#[repr(transparent)]
 pub struct Set {
-    repr: Repr,
+    word: Word,
 }
 
 impl Set {
+    fn of_ints(ints: Intset) -> Self {
+        Self { word: Word::small(ints, Tag::SetInts) }
+    }
+
+    fn of_pack(pack: Listpack) -> Self {
+        Self { word: Word::small(pack, Tag::SetPacked) }
+    }
+
+    fn of_table(dict: Dict<0>) -> Self {
+        Self { word: Word::large(dict) }
+    }
+
+    #[inline]
+    fn repr(&self) -> Repr<'_> {
+        match self.word.tag() {
+            Tag::SetInts => Repr::Ints(self.word.pack()),
+            Tag::SetPacked => Repr::Packed(self.word.pack()),
+            _ => Repr::Table(self.word.get()),
+        }
+    }
+
+    #[inline]
+    fn repr_mut(&mut self) -> ReprMut<'_> {
+        match self.word.tag() {
+            Tag::SetInts => ReprMut::Ints(self.word.pack_mut()),
+            Tag::SetPacked => ReprMut::Packed(self.word.pack_mut()),
+            _ => ReprMut::Table(self.word.get_mut()),
+        }
+    }
+
     /// Moves a piece as the mover says; where to go on.
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
-        match &mut self.repr {
-            Repr::Ints(ints) => ints.relocate(mover),
-            Repr::Packed(pack) => pack.relocate(mover),
-            Repr::Table(dict) => {
+        match self.repr_mut() {
+            ReprMut::Ints(ints) => ints.relocate(mover),
+            ReprMut::Packed(pack) => pack.relocate(mover),
+            ReprMut::Table(_) => {
                 if from == 0 {
-                    mover.boxed(dict);
+                    self.word.relocate_block::<Dict<0>>(mover);
                 }
-                return dict.relocate(from, mover);
+                return self.word.get_mut::<Dict<0>>().relocate(from, mover);
             }
         }
         None
@@ -82,7 +119,7 @@ impl Set {
 
 impl Default for Set {
     fn default() -> Self {
-        Self { repr: Repr::Ints(Intset::new()) }
+        Self::of_ints(Intset::new())
     }
 }
 
@@ -135,29 +172,28 @@ impl Set {
 
     /// An empty listpack, for a result that is put together from others' members; [`Self::settle`] afterwards.
     pub fn packed() -> Self {
-        Self { repr: Repr::Packed(Listpack::new()) }
+        Self::of_pack(Listpack::new())
     }
 
     /// An empty dictionary, for a result whose members come in any number and form.
     pub fn hashed() -> Self {
-        Self { repr: Repr::Table(Box::default()) }
+        Self::of_table(Dict::default())
     }
 
     /// An empty set for `count` members, of which `first` is one.
     pub fn for_members(first: &[u8], count: usize, limit: &SetLimit) -> Self {
-        let repr = if parse_i64(first).is_some() && count <= limit.ints {
-            Repr::Ints(Intset::new())
+        if parse_i64(first).is_some() && count <= limit.ints {
+            Self::new()
         } else if count <= limit.entries {
-            Repr::Packed(Listpack::new())
+            Self::packed()
         } else {
-            Repr::Table(Box::default())
-        };
-        Self { repr }
+            Self::hashed()
+        }
     }
 
     /// Becomes what `count` more members will make of it, at once instead of on the way.
     pub fn prepare(&mut self, count: usize, limit: &SetLimit) {
-        let exceeded = match &self.repr {
+        let exceeded = match self.repr() {
             Repr::Ints(_) => count > limit.ints,
             Repr::Packed(_) => count > limit.entries,
             Repr::Table(_) => false,
@@ -169,7 +205,7 @@ impl Set {
 
     /// A set of an integer set's members.
     pub fn from_ints(ints: Intset, limit: &SetLimit) -> Self {
-        let mut set = Self { repr: Repr::Ints(ints) };
+        let mut set = Self::of_ints(ints);
         set.check_ints(limit);
         set
     }
@@ -177,18 +213,18 @@ impl Set {
     /// A set of a listpack's members; `None` when two are alike.
     pub fn from_listpack(pack: Listpack, limit: &SetLimit) -> Option<Self> {
         let len = pack.len();
-        let mut set = Self { repr: Repr::Packed(pack.clone()) };
+        let mut set = Self::of_pack(pack.clone());
         // Putting them all into a dictionary shows whether any comes twice.
         if set.table().len() != len {
             return None;
         }
-        Some(if len > limit.entries { set } else { Self { repr: Repr::Packed(pack) } })
+        Some(if len > limit.entries { set } else { Self::of_pack(pack) })
     }
 
     /// Number of members.
     #[inline]
     pub fn len(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(ints) => ints.len(),
             Repr::Packed(pack) => pack.len(),
             Repr::Table(dict) => dict.len(),
@@ -202,7 +238,7 @@ impl Set {
 
     /// The name in OBJECT ENCODING's reply.
     pub fn encoding(&self) -> &'static str {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(_) => "intset",
             Repr::Packed(_) => "listpack",
             Repr::Table(_) => "hashtable",
@@ -211,7 +247,7 @@ impl Set {
 
     /// Bytes on the heap, estimated for a dictionary.
     pub fn memory_usage(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(ints) => ints.memory_usage(),
             Repr::Packed(pack) => pack.memory_usage(),
             Repr::Table(dict) => size_of::<Dict<0>>() + dict.memory_usage(),
@@ -220,7 +256,7 @@ impl Set {
 
     /// About how many allocations a drop frees.
     pub fn free_effort(&self) -> usize {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(_) | Repr::Packed(_) => 1,
             Repr::Table(dict) => dict.free_effort(),
         }
@@ -228,7 +264,7 @@ impl Set {
 
     /// The form that the set is in.
     pub fn view(&self) -> SetView<'_> {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(ints) => SetView::Ints(ints),
             Repr::Packed(pack) => SetView::Packed(pack),
             Repr::Table(_) => SetView::Table,
@@ -246,7 +282,7 @@ impl Set {
     /// As [`Self::contains`], for a member that is looked for in several sets.
     #[inline]
     pub fn has(&self, member: &mut Member<'_>) -> bool {
-        match (&self.repr, member.element) {
+        match (self.repr(), member.element) {
             (Repr::Ints(ints), Element::Int(n)) => ints.contains(n),
             (Repr::Ints(_), _) => false,
             (Repr::Packed(pack), element) => pack.iter().any(|other| other == element),
@@ -261,7 +297,7 @@ impl Set {
 
     /// All members; integers in ascending order from an integer set.
     pub fn iter(&self) -> Iter<'_> {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(ints) => Iter::Ints(ints, 0),
             Repr::Packed(pack) => Iter::Packed(pack.iter()),
             Repr::Table(dict) => Iter::Table(dict.iter()),
@@ -270,7 +306,7 @@ impl Set {
 
     /// The member at `rank` in an order of no meaning. O(log n), O(n) in a listpack.
     pub fn nth(&self, rank: usize) -> Option<Element<'_>> {
-        match &self.repr {
+        match self.repr() {
             Repr::Ints(ints) => ints.get(rank).map(Element::Int),
             Repr::Packed(pack) => pack.get(rank),
             Repr::Table(dict) => dict.nth(rank).map(|(member, _)| Element::Bytes(member)),
@@ -280,7 +316,7 @@ impl Set {
     /// Emits members from `cursor` on, about `count` of them, and returns the next cursor; 0 starts and ends a walk. Small
     /// forms come as a whole.
     pub fn scan(&self, cursor: u64, count: usize, mut emit: impl FnMut(Element<'_>)) -> u64 {
-        match &self.repr {
+        match self.repr() {
             Repr::Table(dict) => dict.scan(cursor, count, |member, _| emit(Element::Bytes(member))),
             _ => {
                 self.iter().for_each(emit);
@@ -294,7 +330,7 @@ impl Set {
     /// Adds a member; true when it is new.
     #[inline]
     pub fn add(&mut self, member: &[u8], limit: &SetLimit) -> bool {
-        if let Repr::Table(dict) = &mut self.repr {
+        if let ReprMut::Table(dict) = self.repr_mut() {
             return dict.insert(member, b"");
         }
         self.add_to_small(Element::from_bytes(member), member.len(), limit)
@@ -306,8 +342,8 @@ impl Set {
     }
 
     fn add_to_small(&mut self, element: Element<'_>, len: usize, limit: &SetLimit) -> bool {
-        match &mut self.repr {
-            Repr::Ints(ints) => {
+        match self.repr_mut() {
+            ReprMut::Ints(ints) => {
                 if let Element::Int(n) = element {
                     let added = ints.insert(n);
                     if added {
@@ -318,7 +354,7 @@ impl Set {
                 self.add_to_ints(element, len, limit);
                 true
             }
-            Repr::Packed(pack) => {
+            ReprMut::Packed(pack) => {
                 if pack.iter().any(|other| other == element) {
                     return false;
                 }
@@ -329,27 +365,27 @@ impl Set {
                 }
                 true
             }
-            Repr::Table(dict) => dict.insert(element.as_bytes(&mut itoa::Buffer::new()), b""),
+            ReprMut::Table(dict) => dict.insert(element.as_bytes(&mut itoa::Buffer::new()), b""),
         }
     }
 
     /// Adds the first member that is not an integer.
     fn add_to_ints(&mut self, element: Element<'_>, len: usize, limit: &SetLimit) {
-        let Repr::Ints(ints) = &self.repr else { unreachable!("the caller saw integers") };
+        let Repr::Ints(ints) = self.repr() else { unreachable!("the caller saw integers") };
         let longest = [ints.get(0), ints.get(ints.len().wrapping_sub(1))].into_iter().flatten();
         let longest = longest.map(|n| itoa::Buffer::new().format(n).len()).max().unwrap_or(0);
         if ints.len() < limit.entries && len <= limit.value && longest <= limit.value {
             let mut pack = Listpack::new();
             ints.iter().for_each(|n| pack.push_back(Element::Int(n)));
             pack.push_back(element);
-            self.repr = Repr::Packed(pack);
+            *self = Self::of_pack(pack);
         } else {
             self.table().insert(element.as_bytes(&mut itoa::Buffer::new()), b"");
         }
     }
 
     fn check_ints(&mut self, limit: &SetLimit) {
-        if let Repr::Ints(ints) = &self.repr
+        if let Repr::Ints(ints) = self.repr()
             && ints.len() > limit.most_ints()
         {
             self.table();
@@ -358,37 +394,34 @@ impl Set {
 
     /// The dictionary, made of the members if there is none.
     fn table(&mut self) -> &mut Dict<0> {
-        if !matches!(self.repr, Repr::Table(_)) {
-            let mut dict = Box::<Dict<0>>::default();
+        if !matches!(self.repr(), Repr::Table(_)) {
+            let mut dict = Dict::<0>::default();
             for element in self.iter() {
                 dict.insert(element.as_bytes(&mut itoa::Buffer::new()), b"");
             }
-            self.repr = Repr::Table(dict);
+            *self = Self::of_table(dict);
         }
-        match &mut self.repr {
-            Repr::Table(dict) => dict,
-            _ => unreachable!("converted above"),
-        }
+        self.word.get_mut()
     }
 
     /// Takes a member out; true when it was there.
     pub fn remove(&mut self, member: &[u8]) -> bool {
-        match &mut self.repr {
-            Repr::Ints(ints) => parse_i64(member).is_some_and(|n| ints.remove(n)),
-            Repr::Packed(pack) => {
+        match self.repr_mut() {
+            ReprMut::Ints(ints) => parse_i64(member).is_some_and(|n| ints.remove(n)),
+            ReprMut::Packed(pack) => {
                 let element = Element::from_bytes(member);
                 let Some(index) = pack.iter().position(|other| other == element) else { return false };
                 pack.remove_range(index, 1);
                 pack.trim_room();
                 true
             }
-            Repr::Table(dict) => dict.remove(member),
+            ReprMut::Table(dict) => dict.remove(member),
         }
     }
 
     /// Ends putting together a set that began [`Self::packed`]: integers alone become an integer set.
     pub fn settle(&mut self, limit: &SetLimit) {
-        let Repr::Packed(pack) = &mut self.repr else { return };
+        let ReprMut::Packed(pack) = self.repr_mut() else { return };
         let all_ints = pack.iter().all(|element| matches!(element, Element::Int(_)));
         if !all_ints || pack.len() > limit.most_ints() {
             pack.shrink_to_fit();
@@ -400,7 +433,7 @@ impl Set {
                 ints.insert(n);
             }
         }
-        self.repr = Repr::Ints(ints);
+        *self = Self::of_ints(ints);
     }
 }
 

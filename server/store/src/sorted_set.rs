@@ -16,6 +16,7 @@ use std::collections::HashSet;
 use crate::dict::Dict;
 use crate::listpack::{Element, Listpack};
 use crate::number::parse_i64;
+use crate::raw::word::{Tag, Word};
 use crate::relocate::Mover;
 
 use order::{Order, Pairs, Probe};
@@ -50,36 +51,62 @@ pub enum Placed {
 }
 
 #[derive(Clone, Default)]
-struct Tree {
+pub(crate) struct Tree {
     scores: Dict<8>,
     order: Order,
 }
 
-#[derive(Clone)]
-enum Form {
-    Pack(Listpack),
-    Tree(Box<Tree>),
+enum Repr<'a> {
+    Pack(&'a Listpack),
+    Tree(&'a Tree),
+}
+
+enum ReprMut<'a> {
+    Pack(&'a mut Listpack),
+    Tree(&'a mut Tree),
 }
 
 /// A set of members with a score each, in the order of score and member.
 #[derive(Clone)]
-pub struct SortedSet(Form);
+#[repr(transparent)]
+pub struct SortedSet(Word);
 
 /// In the place of a walk over a sorted set: it has reached the order.
 const IN_ORDER: u64 = 1 << 63;
 
 impl SortedSet {
+    fn of_pack(pack: Listpack) -> Self {
+        Self(Word::small(pack, Tag::SortedPacked))
+    }
+
+    #[inline]
+    fn repr(&self) -> Repr<'_> {
+        match self.0.tag() {
+            Tag::SortedPacked => Repr::Pack(self.0.pack()),
+            _ => Repr::Tree(self.0.get()),
+        }
+    }
+
+    #[inline]
+    fn repr_mut(&mut self) -> ReprMut<'_> {
+        match self.0.tag() {
+            Tag::SortedPacked => ReprMut::Pack(self.0.pack_mut()),
+            _ => ReprMut::Tree(self.0.get_mut()),
+        }
+    }
+
     /// Moves a piece as the mover says; where to go on.
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
-        match &mut self.0 {
-            Form::Pack(pack) => {
+        match self.repr_mut() {
+            ReprMut::Pack(pack) => {
                 pack.relocate(mover);
                 None
             }
-            Form::Tree(tree) => {
+            ReprMut::Tree(_) => {
                 if from == 0 {
-                    mover.boxed(tree);
+                    self.0.relocate_block::<Tree>(mover);
                 }
+                let tree = self.0.get_mut::<Tree>();
                 if from & IN_ORDER == 0 {
                     return tree.scores.relocate(from, mover).or(Some(IN_ORDER));
                 }
@@ -92,7 +119,7 @@ impl SortedSet {
 
 impl Default for SortedSet {
     fn default() -> Self {
-        Self(Form::Pack(Listpack::new()))
+        Self::of_pack(Listpack::new())
     }
 }
 
@@ -151,7 +178,7 @@ impl SortedSet {
     pub fn from_listpack(pack: Listpack, limits: &SortedSetLimits) -> Result<Self, Listpack> {
         let Some(longest) = longest_if_valid(&pack) else { return Err(pack) };
         let fits = pack.len() / 2 <= limits.entries && longest <= limits.value;
-        let mut set = Self(Form::Pack(pack));
+        let mut set = Self::of_pack(pack);
         if !fits {
             set.grow();
         }
@@ -160,17 +187,17 @@ impl SortedSet {
 
     /// The listpack, while it is one.
     pub fn listpack(&self) -> Option<&Listpack> {
-        match &self.0 {
-            Form::Pack(pack) => Some(pack),
-            Form::Tree(_) => None,
+        match self.repr() {
+            Repr::Pack(pack) => Some(pack),
+            Repr::Tree(_) => None,
         }
     }
 
     /// Number of members.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Pack(pack) => pack.len() / 2,
-            Form::Tree(tree) => tree.scores.len(),
+        match self.repr() {
+            Repr::Pack(pack) => pack.len() / 2,
+            Repr::Tree(tree) => tree.scores.len(),
         }
     }
 
@@ -181,41 +208,41 @@ impl SortedSet {
 
     /// The name in OBJECT ENCODING's reply.
     pub fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Form::Pack(_) => "listpack",
-            Form::Tree(_) => "skiplist",
+        match self.repr() {
+            Repr::Pack(_) => "listpack",
+            Repr::Tree(_) => "skiplist",
         }
     }
 
     /// Bytes on the heap. O(nodes).
     pub fn memory_usage(&self) -> usize {
-        match &self.0 {
-            Form::Pack(pack) => pack.memory_usage(),
-            Form::Tree(tree) => size_of::<Tree>() + tree.scores.memory_usage() + tree.order.memory_usage(),
+        match self.repr() {
+            Repr::Pack(pack) => pack.memory_usage(),
+            Repr::Tree(tree) => size_of::<Tree>() + tree.scores.memory_usage() + tree.order.memory_usage(),
         }
     }
 
     /// About how many allocations a drop frees.
     pub fn free_effort(&self) -> usize {
-        match &self.0 {
-            Form::Pack(_) => 1,
-            Form::Tree(tree) => tree.scores.free_effort() + tree.order.node_count(),
+        match self.repr() {
+            Repr::Pack(_) => 1,
+            Repr::Tree(tree) => tree.scores.free_effort() + tree.order.node_count(),
         }
     }
 
     /// A member's score.
     pub fn score(&self, member: &[u8]) -> Option<f64> {
-        match &self.0 {
-            Form::Pack(pack) => find_in(pack, member).map(|(_, score)| score),
-            Form::Tree(tree) => tree.scores.get(member).map(score_of),
+        match self.repr() {
+            Repr::Pack(pack) => find_in(pack, member).map(|(_, score)| score),
+            Repr::Tree(tree) => tree.scores.get(member).map(score_of),
         }
     }
 
     /// A member's rank and score.
     pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
-        match &self.0 {
-            Form::Pack(pack) => find_in(pack, member),
-            Form::Tree(tree) => {
+        match self.repr() {
+            Repr::Pack(pack) => find_in(pack, member),
+            Repr::Tree(tree) => {
                 let score = score_of(tree.scores.get(member)?);
                 Some((tree.order.rank(Probe::Pair(score, member)), score))
             }
@@ -225,7 +252,7 @@ impl SortedSet {
     /// Gives a member a score, which is a number.
     pub fn insert(&mut self, member: &[u8], score: f64, limits: &SortedSetLimits) -> Placed {
         assert!(!score.is_nan(), "a score that is no number");
-        if let Form::Pack(pack) = &mut self.0 {
+        if let ReprMut::Pack(pack) = self.repr_mut() {
             let found = find_in(pack, member);
             match found {
                 Some((_, old)) if old == score => return Placed::Same,
@@ -243,7 +270,7 @@ impl SortedSet {
             put_score(pack, at + 1, score);
             return if found.is_some() { Placed::Moved } else { Placed::New };
         }
-        let Form::Tree(tree) = &mut self.0 else { unreachable!("it is one or the other") };
+        let ReprMut::Tree(tree) = self.repr_mut() else { unreachable!("it is one or the other") };
         let old = tree.scores.get(member).map(score_of);
         match old {
             Some(old) if old == score => return Placed::Same,
@@ -257,13 +284,13 @@ impl SortedSet {
 
     /// Takes a member out; its score.
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
-        match &mut self.0 {
-            Form::Pack(pack) => {
+        match self.repr_mut() {
+            ReprMut::Pack(pack) => {
                 let (rank, score) = find_in(pack, member)?;
                 pack.remove_range(rank * 2, 2);
                 Some(score)
             }
-            Form::Tree(tree) => {
+            ReprMut::Tree(tree) => {
                 let score = score_of(tree.scores.get(member)?);
                 tree.scores.remove(member);
                 tree.order.remove(score, member);
@@ -274,11 +301,11 @@ impl SortedSet {
 
     /// Takes `count` members out from a rank on.
     pub fn remove_range(&mut self, rank: usize, count: usize) {
-        match &mut self.0 {
-            Form::Pack(pack) => {
+        match self.repr_mut() {
+            ReprMut::Pack(pack) => {
                 pack.remove_range(rank * 2, count * 2);
             }
-            Form::Tree(_) => {
+            ReprMut::Tree(_) => {
                 // One at a time, in slices that bound the copies: a tree that loses half its leaves joins them as it goes.
                 let mut left = count;
                 while left > 0 {
@@ -310,19 +337,19 @@ impl SortedSet {
     }
 
     fn rank_of(&self, probe: Probe<'_>) -> usize {
-        match &self.0 {
-            Form::Pack(pack) => rank_in(pack, probe),
-            Form::Tree(tree) => tree.order.rank(probe),
+        match self.repr() {
+            Repr::Pack(pack) => rank_in(pack, probe),
+            Repr::Tree(tree) => tree.order.rank(probe),
         }
     }
 
     /// Members and scores from a rank on, or from it back to the first.
     pub fn iter(&self, rank: usize, backwards: bool) -> Members<'_> {
-        match &self.0 {
-            Form::Pack(pack) if rank >= pack.len() / 2 => Members::Pack(pack.iter_from(pack.len()), false),
-            Form::Pack(pack) if backwards => Members::Pack(pack.iter_before(rank * 2 + 2), true),
-            Form::Pack(pack) => Members::Pack(pack.iter_from(rank * 2), false),
-            Form::Tree(tree) => Members::Tree(tree.order.pairs(rank, backwards)),
+        match self.repr() {
+            Repr::Pack(pack) if rank >= pack.len() / 2 => Members::Pack(pack.iter_from(pack.len()), false),
+            Repr::Pack(pack) if backwards => Members::Pack(pack.iter_before(rank * 2 + 2), true),
+            Repr::Pack(pack) => Members::Pack(pack.iter_from(rank * 2), false),
+            Repr::Tree(tree) => Members::Tree(tree.order.pairs(rank, backwards)),
         }
     }
 
@@ -334,12 +361,12 @@ impl SortedSet {
     /// Emits members from `cursor` on, about `count`, and returns the next cursor: see [`Dict::scan`]. A listpack is
     /// emitted whole.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut emit: impl FnMut(Element<'a>, f64)) -> u64 {
-        match &self.0 {
-            Form::Pack(_) => {
+        match self.repr() {
+            Repr::Pack(_) => {
                 self.iter(0, false).for_each(|(member, score)| emit(member, score));
                 0
             }
-            Form::Tree(tree) => {
+            Repr::Tree(tree) => {
                 tree.scores.scan(cursor, count, |member, score| emit(Element::Bytes(member), score_of(score)))
             }
         }
@@ -347,7 +374,7 @@ impl SortedSet {
 
     /// Becomes a listpack again if the limits allow it, as results of set operations do.
     pub fn settle(&mut self, limits: &SortedSetLimits) {
-        let Form::Tree(_) = &self.0 else { return };
+        let Repr::Tree(_) = self.repr() else { return };
         let mut members = self.iter(0, false);
         if self.len() > limits.entries || members.any(|(member, _)| member.to_vec().len() > limits.value) {
             return;
@@ -359,7 +386,7 @@ impl SortedSet {
             let end = pack.len();
             put_score(&mut pack, end, score);
         }
-        self.0 = Form::Pack(pack);
+        *self = Self::of_pack(pack);
     }
 
     fn grow(&mut self) {
@@ -370,7 +397,7 @@ impl SortedSet {
             tree.scores.insert(member, &score.to_le_bytes());
             tree.order.insert(score, member);
         }
-        self.0 = Form::Tree(Box::new(tree));
+        self.0 = Word::large(tree);
     }
 }
 

@@ -32,6 +32,7 @@ pub use producers::{ProducerLimits, Producers};
 use shelf::{Keyed, Place, Shelf};
 
 use crate::listpack::Listpack;
+use crate::raw::word::Word;
 use crate::relocate::Mover;
 
 /// A node and the ID of its first entry.
@@ -63,7 +64,7 @@ pub struct StreamFacts {
 }
 
 #[derive(Clone, Default)]
-struct Inner {
+pub(crate) struct StreamBody {
     nodes: Shelf<Shelved>,
     facts: StreamFacts,
     groups: BTreeMap<Box<[u8]>, Arc<Group>>,
@@ -71,8 +72,15 @@ struct Inner {
 }
 
 /// A stream. An empty one may be kept: it knows the IDs that were given out.
-#[derive(Clone, Default)]
-pub struct Stream(Box<Inner>);
+#[derive(Clone)]
+#[repr(transparent)]
+pub struct Stream(Word);
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self(Word::large(StreamBody::default()))
+    }
+}
 
 /// Why a stream's bytes are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +100,23 @@ const IN_GROUPS: u64 = 1 << 63;
 const GROUP_BITS: u32 = 32;
 
 impl Stream {
+    #[inline]
+    fn body(&self) -> &StreamBody {
+        self.0.get()
+    }
+
+    #[inline]
+    fn body_mut(&mut self) -> &mut StreamBody {
+        self.0.get_mut()
+    }
+
     /// Moves a piece as the mover says; where to go on.
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
         if from == 0 {
-            mover.boxed(&mut self.0);
+            self.0.relocate_block::<StreamBody>(mover);
         }
         if from & IN_GROUPS == 0 {
-            let next = self.0.nodes.relocate(from as usize, mover, |shelved, mover| {
+            let next = self.body_mut().nodes.relocate(from as usize, mover, |shelved, mover| {
                 if let Some(node) = mover.arc(&mut shelved.node) {
                     node.relocate(mover);
                 }
@@ -106,7 +124,7 @@ impl Stream {
             return Some(next.map_or(IN_GROUPS, |row| row as u64));
         }
         let (number, row) = ((from & !IN_GROUPS) >> GROUP_BITS, from & ((1 << GROUP_BITS) - 1));
-        let group = self.0.groups.values_mut().nth(number as usize)?;
+        let group = self.body_mut().groups.values_mut().nth(number as usize)?;
         let next_group = IN_GROUPS | (number + 1) << GROUP_BITS;
         let group = if row == 0 { mover.arc(group) } else { Arc::get_mut(group) };
         let next = group.and_then(|group| group.relocate(row as usize, mover));
@@ -115,12 +133,12 @@ impl Stream {
 
     /// Length, IDs and counts.
     pub fn facts(&self) -> StreamFacts {
-        self.0.facts
+        self.body().facts
     }
 
     /// Number of entries.
     pub fn len(&self) -> usize {
-        self.0.facts.len as usize
+        self.body().facts.len as usize
     }
 
     /// No entries; the stream itself may matter all the same.
@@ -135,28 +153,28 @@ impl Stream {
 
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
-        self.0.nodes.len()
+        self.body().nodes.len()
     }
 
     /// About how many allocations a drop frees. O(groups).
     pub fn free_effort(&self) -> usize {
-        self.node_count() + self.0.groups.values().map(|group| 1 + group.free_effort()).sum::<usize>()
+        self.node_count() + self.body().groups.values().map(|group| 1 + group.free_effort()).sum::<usize>()
     }
 
     /// Bytes on the heap; shared nodes count in full. O(nodes).
     pub fn memory_usage(&self) -> usize {
-        let nodes: usize = self.0.nodes.iter().map(|shelved| shelved.node.memory_usage()).sum();
+        let nodes: usize = self.body().nodes.iter().map(|shelved| shelved.node.memory_usage()).sum();
         let groups: usize =
-            self.0.groups.iter().map(|(name, group)| name.len() + 32 + group.memory_usage()).sum();
-        let producers = self.0.producers.as_ref().map_or(0, |producers| producers.memory_usage());
-        size_of::<Inner>() + self.0.nodes.memory_usage() + nodes + groups + producers
+            self.body().groups.iter().map(|(name, group)| name.len() + 32 + group.memory_usage()).sum();
+        let producers = self.body().producers.as_ref().map_or(0, |producers| producers.memory_usage());
+        size_of::<StreamBody>() + self.body().nodes.memory_usage() + nodes + groups + producers
     }
 
     // --- coming and going ------------------------------------------------------------------------------------------
 
     /// The nodes as files hold them: each one's ID, and its listpack through `show`.
     pub fn nodes(&self) -> impl Iterator<Item = (StreamId, NodeBytes<'_>)> {
-        self.0.nodes.iter().map(|shelved| (shelved.master, NodeBytes(&shelved.node)))
+        self.body().nodes.iter().map(|shelved| (shelved.master, NodeBytes(&shelved.node)))
     }
 
     /// Adds a node as files hold them, behind all others. [`Self::settle`] after the last one.
@@ -164,7 +182,7 @@ impl Stream {
     /// # Errors
     /// When it is not in order, its entries are not, or its elements contradict each other.
     pub fn push_node(&mut self, master: StreamId, pack: Listpack) -> Result<(), BadStream> {
-        let nodes = &mut self.0.nodes;
+        let nodes = &mut self.body_mut().nodes;
         let last = nodes.last().map(|place| nodes.get(place));
         // A node's own ID bounds it where no entry is left.
         let top = |last: &Shelved| last.node.last_live_id(last.master).unwrap_or(last.master);
@@ -184,7 +202,7 @@ impl Stream {
     /// # Errors
     /// When the nodes hold another number of entries, or entries that the facts say were never added.
     pub fn settle(&mut self, facts: StreamFacts) -> Result<(), BadStream> {
-        let len: u64 = self.0.nodes.iter().map(|shelved| shelved.node.live()).sum();
+        let len: u64 = self.body().nodes.iter().map(|shelved| shelved.node.live()).sum();
         if len != facts.len {
             return Err(BadStream("stream length"));
         }
@@ -194,7 +212,7 @@ impl Stream {
         if self.last_entry_id().is_some_and(|last| last > facts.last_id) {
             return Err(BadStream("stream: an entry above the last ID"));
         }
-        self.0.facts = facts;
+        self.body_mut().facts = facts;
         if len > 0 {
             self.renew_first_id();
         }
@@ -213,7 +231,7 @@ impl Stream {
     /// # Panics
     /// When the ID is not above.
     pub fn append(&mut self, id: StreamId, pairs: &Pairs<'_>, limits: &StreamLimits) {
-        let Inner { nodes, facts, .. } = &mut *self.0;
+        let StreamBody { nodes, facts, .. } = self.body_mut();
         assert!(id > facts.last_id, "{id} is not above {}", facts.last_id);
         let bytes = pairs.iter().map(|(field, value)| field.len() + value.len()).sum();
         facts.len += 1;
@@ -242,13 +260,13 @@ impl Stream {
 
     /// The entries from `start` to `end`, both included.
     pub fn range(&self, start: StreamId, end: StreamId) -> StreamRange<'_> {
-        let place = self.0.nodes.floor(start).or_else(|| self.0.nodes.first());
+        let place = self.body().nodes.floor(start).or_else(|| self.body().nodes.first());
         StreamRange::new(self, place, (start, end), false)
     }
 
     /// The same entries from the last to the first.
     pub fn range_back(&self, start: StreamId, end: StreamId) -> StreamRange<'_> {
-        StreamRange::new(self, self.0.nodes.floor(end), (start, end), true)
+        StreamRange::new(self, self.body().nodes.floor(end), (start, end), true)
     }
 
     /// The last entry's ID.
@@ -266,12 +284,12 @@ impl Stream {
         if !self.contains(id) {
             return false;
         }
-        let Some(place) = self.0.nodes.floor(id) else { return false };
+        let Some(place) = self.body().nodes.floor(id) else { return false };
         self.delete_in(place, |other| match other.cmp(&id) {
             std::cmp::Ordering::Greater => None,
             order => Some(order.is_eq()),
         });
-        let facts = &mut self.0.facts;
+        let facts = &mut self.body_mut().facts;
         facts.max_deleted_id = facts.max_deleted_id.max(id);
         if facts.first_id == id || facts.len == 0 {
             self.renew_first_id();
@@ -281,7 +299,7 @@ impl Stream {
 
     /// Deletes entries of one node, and the node when none is left.
     fn delete_in(&mut self, place: Place, which: impl FnMut(StreamId) -> Option<bool>) -> u64 {
-        let Inner { nodes, facts, .. } = &mut *self.0;
+        let StreamBody { nodes, facts, .. } = self.body_mut();
         let shelved = nodes.get_mut(place);
         let deleted = Arc::make_mut(&mut shelved.node).delete(shelved.master, which);
         facts.len -= deleted;
@@ -292,15 +310,15 @@ impl Stream {
     }
 
     fn renew_first_id(&mut self) {
-        self.0.facts.first_id = if self.is_empty() { StreamId::MIN } else { self.find_first_id() };
+        self.body_mut().facts.first_id = if self.is_empty() { StreamId::MIN } else { self.find_first_id() };
     }
 
     /// Deletes entries from the start and tells how many: whole nodes where that is `approximate`, and (unless it is 0)
     /// no more than `most`.
     pub fn trim(&mut self, trim: Trim, approximate: bool, most: u64) -> u64 {
         let mut deleted = 0;
-        while let Some(place) = self.0.nodes.first() {
-            let Inner { nodes, facts, .. } = &mut *self.0;
+        while let Some(place) = self.body().nodes.first() {
+            let StreamBody { nodes, facts, .. } = self.body_mut();
             let shelved = nodes.get(place);
             let live = shelved.node.live();
             if matches!(trim, Trim::MaxLen(len) if facts.len <= len) || most > 0 && deleted + live > most {
@@ -330,7 +348,7 @@ impl Stream {
     /// Marks entries of the first node as deleted. The node stays, even if none of them is left: its last ones may be
     /// beyond the limit, though deleted before.
     fn trim_node(&mut self, place: Place, trim: Trim) -> u64 {
-        let Inner { nodes, facts, .. } = &mut *self.0;
+        let StreamBody { nodes, facts, .. } = self.body_mut();
         let shelved = nodes.get_mut(place);
         let master = shelved.master;
         let kept: std::collections::BTreeSet<StreamId> = match trim {
@@ -356,7 +374,7 @@ impl Stream {
         entries_added: Option<u64>,
         max_deleted_id: Option<StreamId>,
     ) {
-        let facts = &mut self.0.facts;
+        let facts = &mut self.body_mut().facts;
         facts.last_id = last_id;
         facts.entries_added = entries_added.unwrap_or(facts.entries_added);
         facts.max_deleted_id = max_deleted_id.unwrap_or(facts.max_deleted_id);
@@ -366,64 +384,64 @@ impl Stream {
 
     /// The producers, where entries are looked for that were sent twice.
     pub fn producers(&self) -> Option<&Producers> {
-        self.0.producers.as_deref()
+        self.body().producers.as_deref()
     }
 
     /// The same for a change; begun with `limits` if there were none. A database counts the streams that have some, so
     /// this belongs into `EntryMut::change`.
     pub fn producers_mut(&mut self, limits: ProducerLimits) -> &mut Producers {
-        Arc::make_mut(self.0.producers.get_or_insert_with(|| Arc::new(Producers::new(limits))))
+        Arc::make_mut(self.body_mut().producers.get_or_insert_with(|| Arc::new(Producers::new(limits))))
     }
 
     // --- groups ------------------------------------------------------------------------------------------------------
 
     /// The groups by name.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = (&[u8], &Group)> {
-        self.0.groups.iter().map(|(name, group)| (&**name, &**group))
+        self.body().groups.iter().map(|(name, group)| (&**name, &**group))
     }
 
     /// A group.
     pub fn group(&self, name: &[u8]) -> Option<&Group> {
-        self.0.groups.get(name).map(|group| &**group)
+        self.body().groups.get(name).map(|group| &**group)
     }
 
     /// A group for a change.
     pub fn group_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
-        self.0.groups.get_mut(name).map(Arc::make_mut)
+        self.body_mut().groups.get_mut(name).map(Arc::make_mut)
     }
 
     /// All groups for a change.
     pub fn groups_mut(&mut self) -> impl Iterator<Item = &mut Group> {
-        self.0.groups.values_mut().map(Arc::make_mut)
+        self.body_mut().groups.values_mut().map(Arc::make_mut)
     }
 
     /// Adds a group; false when there is one of this name.
     pub fn create_group(&mut self, name: &[u8], group: Group) -> bool {
-        if self.0.groups.contains_key(name) {
+        if self.body().groups.contains_key(name) {
             return false;
         }
-        self.0.groups.insert(name.into(), Arc::new(group));
+        self.body_mut().groups.insert(name.into(), Arc::new(group));
         true
     }
 
     /// Removes a group; false when there is none of this name.
     pub fn destroy_group(&mut self, name: &[u8]) -> bool {
-        self.0.groups.remove(name).is_some()
+        self.body_mut().groups.remove(name).is_some()
     }
 
     /// Whether an entry is pending in some group.
     pub fn is_pending(&self, id: StreamId) -> bool {
-        self.0.groups.values().any(|group| group.pending().get(id).is_some())
+        self.body().groups.values().any(|group| group.pending().get(id).is_some())
     }
 
     /// Whether every group was given an entry and has acknowledged it.
     pub fn is_done_with(&self, id: StreamId) -> bool {
-        self.0.groups.values().all(|group| group.last_id >= id && group.pending().get(id).is_none())
+        self.body().groups.values().all(|group| group.last_id >= id && group.pending().get(id).is_none())
     }
 
     /// Whether entries from `start` on may have been deleted from between others.
     pub fn has_gaps_from(&self, start: StreamId) -> bool {
-        let facts = &self.0.facts;
+        let facts = &self.body().facts;
         facts.len > 0
             && facts.max_deleted_id != StreamId::MIN
             && facts.first_id <= facts.max_deleted_id
@@ -432,7 +450,7 @@ impl Stream {
 
     /// How many entries were added up to an ID, where that can be told.
     pub fn entries_up_to(&self, id: StreamId) -> Option<u64> {
-        let facts = &self.0.facts;
+        let facts = &self.body().facts;
         if facts.entries_added == 0 {
             return Some(0);
         }
@@ -454,7 +472,7 @@ impl Stream {
 
     /// How many entries a group has still to be given, where that can be told.
     pub fn lag(&self, group: &Group) -> Option<i64> {
-        let added = self.0.facts.entries_added;
+        let added = self.body().facts.entries_added;
         if added == 0 {
             return Some(0);
         }
@@ -469,7 +487,7 @@ impl Stream {
     pub fn entries_read_at(&self, read: Option<u64>, id: StreamId) -> Option<u64> {
         match read {
             Some(read) if !self.has_gaps_from(id) => Some(read.saturating_add(1)),
-            _ if self.0.facts.entries_added > 0 => self.entries_up_to(id),
+            _ if self.body().facts.entries_added > 0 => self.entries_up_to(id),
             read => read,
         }
     }
@@ -477,7 +495,7 @@ impl Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stream({:?}, {} nodes)", self.0.facts, self.node_count())
+        write!(f, "Stream({:?}, {} nodes)", self.body().facts, self.node_count())
     }
 }
 
@@ -512,7 +530,7 @@ impl<'a> StreamRange<'a> {
     }
 
     fn enter(&mut self) {
-        let nodes = &self.stream.0.nodes;
+        let nodes = &self.stream.body().nodes;
         self.walk = self.place.map(|place| {
             let shelved = nodes.get(place);
             shelved.node.walk(shelved.master)
@@ -521,7 +539,7 @@ impl<'a> StreamRange<'a> {
 
     /// Goes on to the next node.
     fn advance(&mut self) {
-        let nodes = &self.stream.0.nodes;
+        let nodes = &self.stream.body().nodes;
         self.place =
             self.place.and_then(|place| if self.back { nodes.previous(place) } else { nodes.next(place) });
         self.enter();

@@ -11,7 +11,7 @@ use common::number::{parse_f64, parse_i64};
 use common::resp::Resp;
 use std::ffi::CString;
 use std::time::Duration;
-use store::{Expire, NewValue, Object};
+use store::{Expire, NewValue, Object, ObjectView};
 
 /// Keys that one POPULATE adds at most.
 const POPULATE_MOST: i64 = 1 << 32;
@@ -305,7 +305,10 @@ fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let Some(entry) = cx.server.inspect(cx.db, key) else { return Err("ERR no such key".into()) };
     let serialized = entry.memory_usage();
     let (extra, refcount) = match entry.value() {
-        store::Value::Object(Object::List(list)) => (format!(" ql_nodes:{}", list.node_count()), 1),
+        store::Value::Object(object) => match object.view() {
+            ObjectView::List(list) => (format!(" ql_nodes:{}", list.node_count()), 1),
+            _ => (String::new(), 1),
+        },
         store::Value::Int(0..10_000) => (String::new(), i32::MAX),
         _ => (String::new(), 1),
     };

@@ -11,7 +11,7 @@ use common::command::{Args, CommandResult, Outcome};
 use common::number::format_17g;
 use sha1::{Digest, Sha1};
 use store::stream::{Stream, StreamId};
-use store::{DbIndex, Element, Entry, Kind, Object, Value};
+use store::{DbIndex, Element, Entry, Kind, Object, ObjectView, Value};
 
 /// A SHA1 sum in the making of a signature.
 #[derive(Clone, Copy, Default)]
@@ -36,8 +36,17 @@ impl Signature {
             Value::Int(value) => self.chain(itoa::Buffer::new().format(value).as_bytes()),
             Value::Bytes(bytes) => self.chain(bytes),
             Value::Shared(bytes) => self.chain(bytes),
-            Value::Object(Object::List(list)) => list.iter().for_each(|element| self.chain_element(&element)),
-            Value::Object(Object::SortedSet(set)) => {
+            Value::Object(object) => self.chain_object(object),
+        }
+        if entry.expire().is_some() {
+            self.add(b"!!expire!!");
+        }
+    }
+
+    fn chain_object(&mut self, object: &Object) {
+        match object.view() {
+            ObjectView::List(list) => list.iter().for_each(|element| self.chain_element(&element)),
+            ObjectView::SortedSet(set) => {
                 for (member, score) in set.iter(0, false) {
                     let mut one = Signature::default();
                     one.chain_element(&member);
@@ -45,10 +54,10 @@ impl Signature {
                     self.add(&one.0);
                 }
             }
-            Value::Object(Object::Set(set)) => {
+            ObjectView::Set(set) => {
                 set.iter().for_each(|member| self.add(member.as_bytes(&mut itoa::Buffer::new())));
             }
-            Value::Object(Object::Hash(hash)) => {
+            ObjectView::Hash(hash) => {
                 for field in hash.iter() {
                     let mut one = Signature::default();
                     one.chain_element(&field.name);
@@ -59,10 +68,7 @@ impl Signature {
                     self.add(&one.0);
                 }
             }
-            Value::Object(Object::Stream(stream)) => self.chain_stream(stream),
-        }
-        if entry.expire().is_some() {
-            self.add(b"!!expire!!");
+            ObjectView::Stream(stream) => self.chain_stream(stream),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::context::Cx;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use std::io::Write;
-use store::{Entry, HashValue, List, Listpack, NodeView, Object, Set, SetView, SortedSet, Value};
+use store::{Entry, HashValue, List, Listpack, NodeView, Object, ObjectView, Set, SetView, SortedSet, Value};
 
 const NO_KEY: CommandError = CommandError::Text("ERR no such key");
 
@@ -16,18 +16,18 @@ fn entry<'c>(cx: &'c mut Cx<'_>, args: &mut Args<'_>) -> Result<Entry<'c>, Comma
 
 /// The listpack that a value is kept in, if it is one.
 fn listpack_of(object: &Object) -> Option<&Listpack> {
-    match object {
-        Object::List(list) if list.encoding() == "listpack" => match list.nodes().next() {
+    match object.view() {
+        ObjectView::List(list) if list.encoding() == "listpack" => match list.nodes().next() {
             Some(NodeView::Packed(pack)) => Some(pack),
             _ => None,
         },
-        Object::Set(set) => match set.view() {
+        ObjectView::Set(set) => match set.view() {
             SetView::Packed(pack) => Some(pack),
             SetView::Ints(_) | SetView::Table => None,
         },
-        Object::SortedSet(set) => set.listpack(),
-        Object::Hash(hash) => hash.as_listpack(),
-        Object::List(_) | Object::Stream(_) => None,
+        ObjectView::SortedSet(set) => set.listpack(),
+        ObjectView::Hash(hash) => hash.as_listpack(),
+        ObjectView::List(_) | ObjectView::Stream(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::server::{Key, Server};
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::number::parse_i64;
 use std::collections::HashMap;
-use store::{DbIndex, Element, Member, Object, Set, SortedSet, SortedSetLimits, Value};
+use store::{DbIndex, Element, Member, ObjectView, Set, SortedSet, SortedSetLimits, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
@@ -182,9 +182,10 @@ impl<'k> Request<'k> {
 }
 
 fn source(value: Value<'_>) -> Option<Source<'_>> {
-    match value {
-        Value::Object(Object::SortedSet(set)) => Some(Source::Sorted(set)),
-        Value::Object(Object::Set(set)) => Some(Source::Plain(set)),
+    let Value::Object(object) = value else { return None };
+    match object.view() {
+        ObjectView::SortedSet(set) => Some(Source::Sorted(set)),
+        ObjectView::Set(set) => Some(Source::Plain(set)),
         _ => None,
     }
 }

@@ -81,7 +81,7 @@ fn read(content: &[u8], is_valkey: bool, limits: &Limits) -> Option<RdbValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{End, List, ListLimit, NewValue, Object};
+    use store::{End, Kind, List, ListLimit, NewValue};
 
     fn text(value: RdbValue) -> Vec<u8> {
         match value {
@@ -101,9 +101,9 @@ mod tests {
             b"\x12\x01\x02\x0f\x0f\0\0\0\x03\0\x81a\x02\x81b\x02\x01\x01\xff\n\0\xe0\x1b\xabJG\xceY\"";
         let mut list = List::new();
         [&b"a"[..], b"b", b"1"].iter().for_each(|e| list.push(End::Tail, e, &ListLimit::default()));
-        assert_eq!(dump(Value::Object(&Object::List(list)), true), theirs);
-        let Ok(RdbValue::Object(Object::List(list))) = back(theirs) else { panic!("a list") };
-        assert_eq!(list.len(), 3);
+        assert_eq!(dump(Value::Object(&list.into()), true), theirs);
+        let Ok(RdbValue::Object(list)) = back(theirs) else { panic!("a list") };
+        assert_eq!((list.kind(), list.len()), (Kind::List, 3));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use std::collections::BTreeMap;
 use store::stream::{Group, NodeBytes, ProducerLimits, Producers, Stream, StreamId, StreamLimits};
-use store::{Element, End, HashValue, Limits, List, ListLimit, Listpack, NodeView, Set};
+use store::{Element, End, HashValue, Limits, List, ListLimit, Listpack, NodeView, ObjectView, Set, Typed};
 
 use super::*;
 
@@ -40,26 +40,29 @@ fn load(bytes: &[u8]) -> Result<(Seen, Summary), RdbError> {
 
 /// What can be compared of a value: its type and, node by node, what is in it.
 fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
-    match value {
-        RdbValue::String(text) => ("string", vec![text.clone()]),
-        RdbValue::Object(Object::List(list)) => {
+    let object = match value {
+        RdbValue::String(text) => return ("string", vec![text.clone()]),
+        RdbValue::Object(object) => object,
+    };
+    match object.view() {
+        ObjectView::List(list) => {
             let node = |node| match node {
                 NodeView::Packed(pack) => pack.to_bytes(),
                 NodeView::Plain(bytes) => bytes.to_vec(),
             };
             (list.encoding(), list.nodes().map(node).collect())
         }
-        RdbValue::Object(Object::Set(set)) => {
+        ObjectView::Set(set) => {
             let mut members: Vec<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
             members.sort();
             (set.encoding(), members)
         }
-        RdbValue::Object(Object::SortedSet(set)) => {
+        ObjectView::SortedSet(set) => {
             let pair =
                 |(member, score): (store::Element<'_>, f64)| [member.to_vec(), score.to_le_bytes().to_vec()];
             (set.encoding(), set.iter(0, false).flat_map(pair).collect())
         }
-        RdbValue::Object(Object::Hash(hash)) => {
+        ObjectView::Hash(hash) => {
             let field = |f: store::Field<'_>| {
                 [f.name.to_vec(), f.value.to_vec(), format!(" {:?}", f.expire).into_bytes()].concat()
             };
@@ -67,7 +70,7 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
             fields.sort();
             (hash.encoding(), fields)
         }
-        RdbValue::Object(Object::Stream(stream)) => {
+        ObjectView::Stream(stream) => {
             let node = |(id, node): (StreamId, NodeBytes<'_>)| {
                 let mut bytes = id.to_bytes().to_vec();
                 node.write_to(&mut bytes);
@@ -433,7 +436,8 @@ fn streams_come_back_with_their_groups() {
         [record(RdbValue::Object(stream().into())), record(RdbValue::Object(Stream::default().into()))];
     let (seen, _) = load(&write(&written, true, true)).unwrap();
     check_same(&seen.records, &written);
-    let RdbValue::Object(Object::Stream(read)) = &seen.records[0].value else { panic!("a stream") };
+    let RdbValue::Object(read) = &seen.records[0].value else { panic!("a stream") };
+    let read = Stream::of(read).expect("a stream");
     assert_eq!(read.facts(), stream().facts());
     let (name, group) = read.groups().next().unwrap();
     assert_eq!((name, group.entries_read, group.consumers().len()), (&b"readers"[..], Some(9), 2));
@@ -462,7 +466,8 @@ fn streams_come_back_with_their_producers() {
     let value = RdbValue::Object(stream_with_producers().into());
     let written = [Record { db: 0, key: b"s".to_vec(), expire_ms: None, access: None, value }];
     let (seen, _) = load(&write(&written, true, true)).unwrap();
-    let RdbValue::Object(Object::Stream(read)) = &seen.records[0].value else { panic!("a stream") };
+    let RdbValue::Object(read) = &seen.records[0].value else { panic!("a stream") };
+    let read = Stream::of(read).expect("a stream");
     let (read, expected) = (read.producers().unwrap(), stream_with_producers());
     let expected = expected.producers().unwrap();
     let all = |producers: &Producers| -> Vec<_> {

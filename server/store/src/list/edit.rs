@@ -4,7 +4,7 @@
 //! removal leaves small are not joined with their neighbours; one that is full is cut where an element goes in.
 
 use super::quick::{CHUNK_NODES, Chunk, Counted, Node, Quicklist};
-use super::{End, List, ListLimit, Repr};
+use super::{End, List, ListLimit, ReprMut};
 use crate::listpack::{Element, Listpack};
 use crate::number::parse_i64;
 use triomphe::Arc;
@@ -16,9 +16,9 @@ impl List {
             return false;
         }
         self.prepare_push(element.len(), 1, limit);
-        match &mut self.repr {
-            Repr::Small(pack) => replace_packed(pack, index, element),
-            Repr::Quick(quick) => {
+        match self.repr_mut() {
+            ReprMut::Small(pack) => replace_packed(pack, index, element),
+            ReprMut::Quick(quick) => {
                 quick.replace(index, element, limit);
                 self.convert_to_listpack(limit, true);
             }
@@ -29,10 +29,10 @@ impl List {
     /// Puts an element before the one at `index`, or at the end. O(chunks + bytes of one node).
     pub fn insert(&mut self, index: usize, element: &[u8], limit: &ListLimit) {
         self.prepare_push(element.len(), 1, limit);
-        match &mut self.repr {
-            Repr::Small(pack) => pack.insert(index, Element::from_bytes(element)),
-            Repr::Quick(quick) if index >= quick.len => quick.push(End::Tail, element, limit),
-            Repr::Quick(quick) => quick.insert(index, element, limit),
+        match self.repr_mut() {
+            ReprMut::Small(pack) => pack.insert(index, Element::from_bytes(element)),
+            ReprMut::Quick(quick) if index >= quick.len => quick.push(End::Tail, element, limit),
+            ReprMut::Quick(quick) => quick.insert(index, element, limit),
         }
     }
 
@@ -42,12 +42,12 @@ impl List {
         if count == 0 {
             return;
         }
-        match &mut self.repr {
-            Repr::Small(pack) => {
+        match self.repr_mut() {
+            ReprMut::Small(pack) => {
                 pack.remove_range(index, count);
                 pack.trim_room();
             }
-            Repr::Quick(quick) => {
+            ReprMut::Quick(quick) => {
                 quick.remove_range(index, count);
                 self.convert_to_listpack(limit, true);
             }
@@ -57,13 +57,13 @@ impl List {
     /// Takes out up to `most` elements that equal `element`, the first ones seen from `end`; tells how many. O(n).
     pub fn remove_equal(&mut self, end: End, element: &[u8], most: usize, limit: &ListLimit) -> usize {
         let wanted = Wanted::new(element);
-        match &mut self.repr {
-            Repr::Small(pack) => {
+        match self.repr_mut() {
+            ReprMut::Small(pack) => {
                 let removed = remove_packed(pack, end, &wanted, most);
                 pack.trim_room();
                 removed
             }
-            Repr::Quick(quick) => {
+            ReprMut::Quick(quick) => {
                 let removed = quick.remove_equal(end, &wanted, most);
                 if removed > 0 {
                     self.convert_to_listpack(limit, true);

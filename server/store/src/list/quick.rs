@@ -77,7 +77,7 @@ pub(super) struct Chunk {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Quicklist {
+pub(crate) struct Quicklist {
     pub(super) chunks: VecDeque<Arc<Chunk>>,
     pub(super) len: usize,
 }

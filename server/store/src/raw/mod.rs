@@ -15,3 +15,4 @@ pub(crate) mod item;
 pub(crate) mod line;
 pub(crate) mod prefetch;
 pub(crate) mod room;
+pub(crate) mod word;

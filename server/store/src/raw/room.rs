@@ -3,12 +3,13 @@
 //! there, and the owner takes one word.
 //!
 //! ```text
-//!  narrow, up to 64 KB   ├ class u8 ┼ 0 ┼ count u16 ┼ start u16 ┼ end u16 ┼ room … ┤
-//!  wide                  ├ class u8 ┼ 0 u24 ┼ count u32 ┼ start u32 ┼ end u32 ┼ room … ┤
+//!  narrow, up to 64 KB   ├ class u8 ┼ tag u8 ┼ count u16 ┼ start u16 ┼ end u16 ┼ room … ┤
+//!  wide                  ├ class u8 ┼ tag u8 ┼ 0 u16 ┼ count u32 ┼ start u32 ┼ end u32 ┼ room … ┤
 //! ```
 //!
 //! The class is the allocation's size as [`class_size`] knows them, counted from 1; 0 is an empty one, which all
-//! share and nobody writes to.
+//! share and nobody writes to. The tag is its owner's: it stays when the bytes take another allocation, and an empty
+//! one has it, too. See [`super::word`] for what it says.
 //!
 //! Invariants: the first byte describes the allocation; the room is initialised throughout; only the owner writes, and
 //! only through `&mut`.
@@ -25,10 +26,22 @@ const WIDE: usize = 16;
 /// The largest class whose header is narrow: its offsets fit 16 bits.
 const WIDEST_NARROW: usize = 1 << 16;
 
-/// The header of the empty one, aligned as others are.
-static EMPTY: u64 = 0;
+/// Tags are less than that.
+pub(crate) const TAGS: usize = 16;
+
+/// The headers of the empty ones, aligned as others are: the class, 0, and the tag.
+static EMPTY: [u64; TAGS] = {
+    let mut headers = [0; TAGS];
+    let mut tag = 0;
+    while tag < TAGS {
+        headers[tag] = u64::from_ne_bytes([0, tag as u8, 0, 0, 0, 0, 0, 0]);
+        tag += 1;
+    }
+    headers
+};
 
 /// The owner of some bytes.
+#[repr(transparent)]
 pub(crate) struct Room(NonNull<u8>);
 
 // SAFETY: it owns plain bytes.
@@ -72,7 +85,33 @@ impl Room {
     /// No room; allocates nothing.
     #[inline]
     pub(crate) fn empty() -> Self {
-        Self(NonNull::from(&EMPTY).cast())
+        Self::empty_tagged(0)
+    }
+
+    #[inline]
+    fn empty_tagged(tag: u8) -> Self {
+        Self(NonNull::from(&EMPTY[usize::from(tag)]).cast())
+    }
+
+    /// What [`Self::tagged`] said last; 0 at first.
+    #[inline(always)]
+    pub(crate) fn tag(&self) -> u8 {
+        self.read::<1>(1)[0]
+    }
+
+    /// The same with another tag, less than [`TAGS`].
+    #[inline]
+    pub(crate) fn tagged(mut self, tag: u8) -> Self {
+        if self.allocated() == 0 {
+            return Self::empty_tagged(tag);
+        }
+        self.write(1, [tag]);
+        self
+    }
+
+    /// As [`Self::with`], and the tag is kept.
+    pub(crate) fn another(&self, room: usize) -> Self {
+        Self::with(room).tagged(self.tag())
     }
 
     /// At least `room` zero bytes; as many as fit the allocator's size.
@@ -212,7 +251,7 @@ impl Room {
 
     /// The same bytes and count with other room around them.
     pub(crate) fn moved(&self, room: usize, start: usize) -> Self {
-        let mut moved = Self::with(room);
+        let mut moved = self.another(room);
         let used = self.used();
         moved.bytes_mut()[start..start + used.len()].copy_from_slice(used);
         moved.set_used(start, start + used.len());
@@ -229,7 +268,7 @@ impl Clone for Room {
     /// A copy that has no more room than the bytes in use need.
     fn clone(&self) -> Self {
         let used = self.end() - self.start();
-        if used == 0 { Self::empty() } else { self.moved(used, 0) }
+        if used == 0 { Self::empty_tagged(self.tag()) } else { self.moved(used, 0) }
     }
 }
 
@@ -273,5 +312,18 @@ mod tests {
             assert_eq!(copy.used(), bytes.used());
         }
         assert_eq!((Room::empty().len(), Room::empty().count(), Room::empty().used()), (0, 0, &[][..]));
+    }
+
+    #[test]
+    fn a_tag_stays_through_every_change_of_the_allocation() {
+        let empty = Room::empty().tagged(3);
+        assert_eq!((empty.tag(), empty.clone().tag(), empty.another(5).tag(), empty.len()), (3, 3, 3, 0));
+        for room in [1, 100, 100_000] {
+            let mut bytes = Room::with(room);
+            bytes.set_used(0, room);
+            let bytes = bytes.tagged(15);
+            assert_eq!((bytes.tag(), bytes.clone().tag(), bytes.moved(room * 2, 1).tag()), (15, 15, 15));
+            assert_eq!((bytes.used().len(), bytes.clone().tagged(2).tag()), (room, 2));
+        }
     }
 }

@@ -72,7 +72,7 @@ fn foreign_nodes_are_in_order() {
         let pushed = nodes
             .iter()
             .try_for_each(|(ms, entries)| stream.push_node(StreamId::new(*ms, 5), foreign(entries)));
-        let len = stream.0.nodes.iter().map(|shelved| shelved.node.live()).sum();
+        let len = stream.body().nodes.iter().map(|shelved| shelved.node.live()).sum();
         let facts = StreamFacts {
             len,
             entries_added: len,

@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use super::input::Input;
 use super::writer::Writer;
 use super::{Access, RdbCause, RdbValue};
-use store::{Limits, Listpack, Object, SetView, Value};
+use store::{Limits, Listpack, Object, ObjectView, SetView, Value};
 
 const STRING: u8 = 0;
 
@@ -80,12 +80,12 @@ pub enum Packed {
 
 /// Appends a small object's bytes to `out`; `None`, and nothing appended, when it had better be shared.
 pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
-    match object {
-        Object::List(list) => {
+    match object.view() {
+        ObjectView::List(list) => {
             list::only_node(list)?.write_to(out);
             Some(Packed::List)
         }
-        Object::Set(set) => match set.view() {
+        ObjectView::Set(set) => match set.view() {
             SetView::Ints(ints) => {
                 ints.write_to(out);
                 Some(Packed::Ints)
@@ -96,15 +96,15 @@ pub fn pack(object: &Object, out: &mut Vec<u8>) -> Option<Packed> {
             }
             SetView::Table => None,
         },
-        Object::SortedSet(set) => {
+        ObjectView::SortedSet(set) => {
             set.listpack()?.write_to(out);
             Some(Packed::SortedSet)
         }
-        Object::Hash(hash) => {
+        ObjectView::Hash(hash) => {
             hash.as_listpack()?.write_to(out);
             Some(Packed::Hash)
         }
-        Object::Stream(_) => None,
+        ObjectView::Stream(_) => None,
     }
 }
 
@@ -148,22 +148,22 @@ impl<W: Write> Writer<W> {
 
     /// An object's bytes, in the form that [`kind_of`] names.
     fn put_object(&mut self, object: &Object) -> io::Result<()> {
-        match object {
-            Object::List(list) => list::write(self, list),
-            Object::Set(set) => match set.view() {
+        match object.view() {
+            ObjectView::List(list) => list::write(self, list),
+            ObjectView::Set(set) => match set.view() {
                 SetView::Ints(ints) => set::write_ints(self, ints),
                 SetView::Packed(_) | SetView::Table => set::write(self, set),
             },
-            Object::SortedSet(set) => match set.listpack() {
+            ObjectView::SortedSet(set) => match set.listpack() {
                 Some(pack) => self.put_string(&pack.to_bytes()),
                 None => sorted_set::write(self, set),
             },
-            Object::Hash(hash) if hash.next_due().is_some() => hash::write_expiring(self, hash),
-            Object::Hash(hash) => match hash.as_listpack() {
+            ObjectView::Hash(hash) if hash.next_due().is_some() => hash::write_expiring(self, hash),
+            ObjectView::Hash(hash) => match hash.as_listpack() {
                 Some(pack) => self.put_string(&pack.to_bytes()),
                 None => hash::write(self, hash),
             },
-            Object::Stream(stream) => stream::write(self, stream),
+            ObjectView::Stream(stream) => stream::write(self, stream),
         }
     }
 
@@ -205,18 +205,18 @@ impl<W: Write> Writer<W> {
 
 /// The number of the form in which an object is written.
 fn kind_of(object: &Object) -> u8 {
-    match object {
-        Object::List(_) => list::WRITTEN,
-        Object::Set(set) => match set.view() {
+    match object.view() {
+        ObjectView::List(_) => list::WRITTEN,
+        ObjectView::Set(set) => match set.view() {
             SetView::Ints(_) => set::WRITTEN_INTS,
             SetView::Packed(_) | SetView::Table => set::WRITTEN,
         },
-        Object::SortedSet(set) if set.listpack().is_some() => sorted_set::WRITTEN_PACKED,
-        Object::SortedSet(_) => sorted_set::WRITTEN,
-        Object::Hash(hash) if hash.next_due().is_some() => hash::WRITTEN_EXPIRING,
-        Object::Hash(hash) if hash.as_listpack().is_some() => hash::WRITTEN_PACKED,
-        Object::Hash(_) => hash::WRITTEN,
-        Object::Stream(stream) => stream::kind_of(stream),
+        ObjectView::SortedSet(set) if set.listpack().is_some() => sorted_set::WRITTEN_PACKED,
+        ObjectView::SortedSet(_) => sorted_set::WRITTEN,
+        ObjectView::Hash(hash) if hash.next_due().is_some() => hash::WRITTEN_EXPIRING,
+        ObjectView::Hash(hash) if hash.as_listpack().is_some() => hash::WRITTEN_PACKED,
+        ObjectView::Hash(_) => hash::WRITTEN,
+        ObjectView::Stream(stream) => stream::kind_of(stream),
     }
 }
 
