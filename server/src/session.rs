@@ -42,8 +42,6 @@ pub struct Watch {
     pub db: DbIndex,
     /// Its name.
     pub key: Vec<u8>,
-    /// It was past its expiry, though not deleted, when it was watched: its deletion is then no change.
-    pub expired: bool,
 }
 
 /// What a blocked client is told when its time is up.
