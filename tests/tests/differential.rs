@@ -596,6 +596,56 @@ fn hits_and_misses() {
     }
 }
 
+/// What statistics make of scripts that fail, or whose commands do.
+#[test]
+fn failures_of_scripts() {
+    let (ours, theirs) = (Settings::new().start(), Settings::new().redis().start());
+    let (mut our, mut their) = (ours.client(), theirs.client());
+    let scripts = [
+        "return {err='MYERR x'}",
+        "return redis.error_reply('MYERR x')",
+        "return {1, {err='MYERR x'}}",
+        "return redis.call('lpush', 'k', 'x')",
+        "return redis.pcall('lpush', 'k', 'x')",
+        "redis.pcall('lpush', 'k', 'x') return 1",
+        "error(redis.pcall('lpush', 'k', 'x'))",
+        "return redis.call('nosuch')",
+        "return redis.call('get')",
+        "redis.pcall('get') return 1",
+        "return redis.call('subscribe', 'x')",
+        "return redis.pcall('eval', 'return 1', 0)",
+        "return redis.call()",
+        "error('boom')",
+        "error({err='MYERR x'})",
+        "return nosuch",
+        "this is no script",
+    ];
+    for script in scripts {
+        for command in ["EVAL", "EVAL_RO"] {
+            for client in [&mut our, &mut their] {
+                ["SET k v", "CONFIG RESETSTAT"].iter().for_each(|prepare| drop(client.run(prepare)));
+                client.call(&[command, script, "0"]);
+            }
+            let counts = |client: &mut Client| {
+                let info = client.run("INFO everything").to_string();
+                let told = |line: &&str| {
+                    ["errorstat_", "total_error_replies", "cmdstat_"]
+                        .iter()
+                        .any(|start| line.starts_with(start))
+                };
+                let without_times = |line: &str| {
+                    let words = line.trim_end().split(',').filter(|word| !word.starts_with("usec"));
+                    words.collect::<Vec<_>>().join(",")
+                };
+                let mut lines: Vec<String> = info.lines().filter(told).map(without_times).collect();
+                lines.sort();
+                lines
+            };
+            assert_eq!(counts(&mut our), counts(&mut their), "{command} {script}");
+        }
+    }
+}
+
 #[test]
 fn replies_in_resp2() {
     run(seed(), steps(), false, &Settings::new());

@@ -284,6 +284,8 @@ pub struct Doc {
 pub enum Outcome {
     /// The reply is written.
     Done,
+    /// The reply is written and holds an error, which statistics know: this counts as a failed call.
+    Failed,
     /// The client waits; the handler runs again when what it waits for may have come. What it waits for was
     /// registered through the context.
     Block,

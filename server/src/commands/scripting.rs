@@ -117,8 +117,7 @@ fn admit(cx: &mut Cx<'_>, declared: Declared) -> Result<(), CommandError> {
 fn run(cx: &mut Cx<'_>, script: &Script<'_>) -> CommandResult {
     cx.propagate = Propagate::Nothing; // its commands speak for themselves
     let host = cx.host.clone();
-    host.run(cx, script)?;
-    Ok(Outcome::Done)
+    host.run(cx, script)
 }
 
 /// KEYS and ARGV.

@@ -75,6 +75,10 @@ fn perform(
         tracking::remember(cx, id, command, &args);
     }
     let failed = match result {
+        Ok(Outcome::Failed) => {
+            cx.server.stats.commands[id.index()].failed += 1;
+            Ok(Outcome::Failed)
+        }
         Ok(outcome) => Ok(outcome),
         Err(error) => {
             fail(cx, id, mark, &error);

@@ -32,6 +32,9 @@ pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::
         let mark = cx.reply.mark();
         if let Err(error) = run(&mut cx, host, &words) {
             cx.server.stats.count_error(&error);
+            if let Ok(id) = cx.server.table.named(&Args::of(&words)) {
+                cx.server.stats.commands[id.index()].rejected += 1;
+            }
             cx.reply.error(&error.wire());
         }
         host.set_db(cx.db);
@@ -106,7 +109,12 @@ fn to_lua(lua: &Lua, bytes: &[u8], at: &mut usize) -> mlua::Result<Value> {
     let len = || parse_i64(line).unwrap_or(0);
     Ok(match kind {
         b'+' => single("ok", line)?,
-        b'-' => single("err", line)?,
+        b'-' => {
+            let table = lua.create_table()?;
+            table.raw_set("err", lua.create_string(line)?)?;
+            table.raw_set(COUNTED, true)?;
+            Value::Table(table)
+        }
         b':' => Value::Number(len() as f64),
         b'_' => Value::Nil,
         b'#' => Value::Boolean(line == b"t"),
@@ -164,25 +172,49 @@ fn payload<'b>(bytes: &'b [u8], at: &mut usize, len: usize) -> &'b [u8] {
     text
 }
 
+/// In an error's table: statistics know it from the command that failed. Redis's name, since scripts see it.
+pub(super) const COUNTED: &str = "ignore_error_stats_update";
+
+/// The errors in a reply.
+#[derive(Default)]
+pub(super) struct Failures {
+    /// There is one.
+    pub(super) any: bool,
+    /// Those that statistics don't know yet.
+    pub(super) uncounted: Vec<CommandError>,
+}
+
+impl Failures {
+    /// Writes an error and takes note of it.
+    pub(super) fn write(&mut self, reply: &mut Reply, text: &[u8], is_counted: bool) {
+        reply.error(text);
+        self.any = true;
+        if !is_counted {
+            self.uncounted.push(CommandError::Raw(text.to_vec()));
+        }
+    }
+}
+
 /// Writes what a script returned. `resp3` is the script's own choice by `redis.setresp`.
-pub(super) fn write(reply: &mut Reply, value: &Value, resp3: bool, depth: usize) {
+pub(super) fn write(reply: &mut Reply, value: &Value, resp3: bool, depth: usize, failures: &mut Failures) {
     match value {
-        _ if depth > MAX_DEPTH => reply.error(b"ERR reached lua stack limit"),
+        _ if depth > MAX_DEPTH => failures.write(reply, b"ERR reached lua stack limit", false),
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Boolean(value) if resp3 => reply.boolean(*value),
         Value::Boolean(true) => reply.integer(1),
         Value::Integer(number) => reply.integer(*number),
         // C's conversion: towards zero.
         Value::Number(number) => reply.integer(*number as i64),
-        Value::Table(table) => write_table(reply, table, resp3, depth),
+        Value::Table(table) => write_table(reply, table, resp3, depth, failures),
         _ => reply.null(),
     }
 }
 
-fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize) {
+fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize, failures: &mut Failures) {
     let field = |name: &str| table.raw_get::<Value>(name).unwrap_or(Value::Nil);
     if let Value::String(text) = field("err") {
-        return reply.error(&text.as_bytes());
+        let is_counted = matches!(field(COUNTED), Value::Boolean(true));
+        return failures.write(reply, &text.as_bytes(), is_counted);
     }
     if let Value::String(text) = field("ok") {
         return reply.status(&text.as_bytes());
@@ -194,15 +226,15 @@ fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize) {
         let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();
         reply.map(pairs.len());
         for (key, value) in pairs {
-            write(reply, &key, resp3, depth + 1);
-            write(reply, &value, resp3, depth + 1);
+            write(reply, &key, resp3, depth + 1, failures);
+            write(reply, &value, resp3, depth + 1, failures);
         }
         return;
     }
     if let Value::Table(set) = field("set") {
         let members: Vec<Value> = set.pairs::<Value, Value>().filter_map(|pair| Some(pair.ok()?.0)).collect();
         reply.set(members.len());
-        members.iter().for_each(|member| write(reply, member, resp3, depth + 1));
+        members.iter().for_each(|member| write(reply, member, resp3, depth + 1, failures));
         return;
     }
     if let Value::String(digits) = field("big_number") {
@@ -221,7 +253,7 @@ fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize) {
         if element.is_nil() {
             break;
         }
-        write(reply, &element, resp3, depth + 1);
+        write(reply, &element, resp3, depth + 1, failures);
         count += 1;
     }
     reply.array_at(mark, count);

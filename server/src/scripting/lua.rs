@@ -48,8 +48,21 @@ pub struct Vm {
 pub enum Ending {
     /// With a value, written as a reply by `convert`.
     Value(Value),
-    /// With an error: its text with code, and the place if there is one.
-    Error(Vec<u8>, Option<(String, i64)>),
+    /// With an error.
+    Error {
+        /// The code and what follows it.
+        text: Vec<u8>,
+        /// Chunk and line, if it is known.
+        place: Option<(String, i64)>,
+        /// Statistics know it from the command that failed.
+        is_counted: bool,
+    },
+}
+
+impl Ending {
+    fn error(text: Vec<u8>) -> Self {
+        Ending::Error { text, place: None, is_counted: false }
+    }
 }
 
 impl Vm {
@@ -128,13 +141,17 @@ impl Vm {
     pub fn run(&self, host: &Rc<ScriptHost>, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> Ending {
         let ending = self
             .try_run(sha, keys, args)
-            .unwrap_or_else(|error| Ending::Error(format!("ERR {}", message(&error)).into_bytes(), None));
+            .unwrap_or_else(|error| Ending::error(format!("ERR {}", message(&error)).into_bytes()));
         if !host.is_killed() {
             return ending;
         }
         // Back to the clock's pace, for the next script.
         let _ = self.watch_clock(host, HOOK_EVERY);
-        Ending::Error(format!("ERR {KILLED}").into_bytes(), host.take_place())
+        Ending::Error {
+            text: format!("ERR {KILLED}").into_bytes(),
+            place: host.take_place(),
+            is_counted: false,
+        }
     }
 
     fn try_run(&self, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> mlua::Result<Ending> {
@@ -163,9 +180,9 @@ fn failure(value: &Value) -> Ending {
     let table = match value {
         Value::Table(table) => table,
         // No memory is left for a table that explains.
-        Value::String(text) => return Ending::Error([b"ERR ", &text.as_bytes()[..]].concat(), None),
-        Value::Error(error) => return Ending::Error(format!("ERR {}", message(error)).into_bytes(), None),
-        _ => return Ending::Error(b"ERR unknown error".to_vec(), None),
+        Value::String(text) => return Ending::error([b"ERR ", &text.as_bytes()[..]].concat()),
+        Value::Error(error) => return Ending::error(format!("ERR {}", message(error)).into_bytes()),
+        _ => return Ending::error(b"ERR unknown error".to_vec()),
     };
     let text = match table.raw_get::<Value>("err") {
         Ok(Value::String(text)) => text.as_bytes().to_vec(),
@@ -173,7 +190,8 @@ fn failure(value: &Value) -> Ending {
     };
     let source: Option<String> = table.raw_get("source").ok();
     let line: Option<i64> = table.raw_get("line").ok();
-    Ending::Error(text, source.zip(line))
+    let is_counted = matches!(table.raw_get(convert::COUNTED), Ok(Value::Boolean(true)));
+    Ending::Error { text, place: source.zip(line), is_counted }
 }
 
 /// Lua's own words of an error, without the crate's additions.

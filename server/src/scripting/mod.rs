@@ -15,7 +15,7 @@ use crate::context::Cx;
 use crate::dispatch::{self, Flow};
 use crate::server::Server;
 use common::clients::Slot;
-use common::command::{Args, CommandError};
+use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::net::Batch;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -223,8 +223,8 @@ impl ScriptHost {
     /// Runs a script that is compiled, for the client of `cx`; its reply goes there.
     ///
     /// # Errors
-    /// What the script raised.
-    pub fn run(self: &Rc<Self>, cx: &mut Cx<'_>, script: &Script<'_>) -> Result<(), CommandError> {
+    /// Lua can't be set up. What the script raised goes into the reply.
+    pub fn run(self: &Rc<Self>, cx: &mut Cx<'_>, script: &Script<'_>) -> CommandResult {
         let vm = self.vm().map_err(CommandError::Message)?;
         let running = &self.running;
         running.active.set(true);
@@ -242,20 +242,22 @@ impl ScriptHost {
         cx.server.time.thaw();
         cx.server.scripts.end();
         cx.server.scripts.vm_bytes = vm.memory_bytes();
+        let mut failures = convert::Failures::default();
         match ending {
             lua::Ending::Value(value) => {
-                convert::write(&mut cx.reply, &value, running.resp3.get(), 0);
-                Ok(())
+                convert::write(&mut cx.reply, &value, running.resp3.get(), 0, &mut failures);
             }
-            lua::Ending::Error(mut text, place) => {
+            lua::Ending::Error { mut text, place, is_counted } => {
                 if let Some((source, line)) = place {
                     text.extend_from_slice(b" script: ");
                     text.extend_from_slice(&script.sha);
                     text.extend_from_slice(format!(", on {source}:{line}.").as_bytes());
                 }
-                Err(CommandError::Raw(text))
+                failures.write(&mut cx.reply, &text, is_counted);
             }
         }
+        failures.uncounted.iter().for_each(|error| cx.server.stats.count_error(error));
+        Ok(if failures.any { Outcome::Failed } else { Outcome::Done })
     }
 
     fn is_running(&self) -> bool {
