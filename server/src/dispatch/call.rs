@@ -74,17 +74,11 @@ fn perform(
         }
         tracking::remember(cx, id, command, &args);
     }
-    let failed = match result {
-        Ok(Outcome::Failed) => {
-            cx.server.stats.commands[id.index()].failed += 1;
-            Ok(Outcome::Failed)
-        }
-        Ok(outcome) => Ok(outcome),
-        Err(error) => {
-            fail(cx, id, mark, &error);
-            Err(error)
-        }
-    };
+    match &result {
+        Ok(Outcome::Done | Outcome::Block) => {}
+        Ok(Outcome::Failed) => cx.server.stats.commands[id.index()].failed += 1,
+        Err(error) => fail(cx, id, mark, error),
+    }
     let propagate = std::mem::take(&mut cx.propagate);
     if let Some(outer) = outer {
         cx.propagate = outer;
@@ -92,7 +86,7 @@ fn perform(
     if cx.server.replication.is_active() {
         propagate_call(cx, db, propagate, dirty, &args);
     }
-    failed.ok()
+    result.ok()
 }
 
 /// Tells slow log and latency monitor of a command that took long.

@@ -115,15 +115,9 @@ impl HashValue {
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
         match self.repr_mut() {
             ReprMut::Packed(pack) => pack.relocate(mover),
-            ReprMut::Expiring(_) => {
-                self.word.relocate_block::<Expiring>(mover);
-                self.word.get_mut::<Expiring>().pack.relocate(mover);
-            }
+            ReprMut::Expiring(_) => self.word.relocate::<Expiring>(from, mover).pack.relocate(mover),
             ReprMut::Table(_) => {
-                if from == 0 {
-                    self.word.relocate_block::<HashTable>(mover);
-                }
-                let table = self.word.get_mut::<HashTable>();
+                let table = self.word.relocate::<HashTable>(from, mover);
                 if from & IN_EXPIRIES == 0
                     && let Some(next) = table.fields.relocate(from, mover)
                 {

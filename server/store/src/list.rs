@@ -94,12 +94,7 @@ impl List {
                 pack.relocate(mover);
                 None
             }
-            ReprMut::Quick(_) => {
-                if from == 0 {
-                    self.word.relocate_block::<Quicklist>(mover);
-                }
-                self.word.get_mut::<Quicklist>().relocate(from, mover)
-            }
+            ReprMut::Quick(_) => self.word.relocate::<Quicklist>(from, mover).relocate(from, mover),
         }
     }
 

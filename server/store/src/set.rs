@@ -106,12 +106,7 @@ impl Set {
         match self.repr_mut() {
             ReprMut::Ints(ints) => ints.relocate(mover),
             ReprMut::Packed(pack) => pack.relocate(mover),
-            ReprMut::Table(_) => {
-                if from == 0 {
-                    self.word.relocate_block::<Dict<0>>(mover);
-                }
-                return self.word.get_mut::<Dict<0>>().relocate(from, mover);
-            }
+            ReprMut::Table(_) => return self.word.relocate::<Dict<0>>(from, mover).relocate(from, mover),
         }
         None
     }

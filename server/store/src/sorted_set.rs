@@ -103,10 +103,7 @@ impl SortedSet {
                 None
             }
             ReprMut::Tree(_) => {
-                if from == 0 {
-                    self.0.relocate_block::<Tree>(mover);
-                }
-                let tree = self.0.get_mut::<Tree>();
+                let tree = self.0.relocate::<Tree>(from, mover);
                 if from & IN_ORDER == 0 {
                     return tree.scores.relocate(from, mover).or(Some(IN_ORDER));
                 }

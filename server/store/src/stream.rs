@@ -112,11 +112,9 @@ impl Stream {
 
     /// Moves a piece as the mover says; where to go on.
     pub(crate) fn relocate(&mut self, from: u64, mover: &mut Mover<'_>) -> Option<u64> {
-        if from == 0 {
-            self.0.relocate_block::<StreamBody>(mover);
-        }
+        let body = self.0.relocate::<StreamBody>(from, mover);
         if from & IN_GROUPS == 0 {
-            let next = self.body_mut().nodes.relocate(from as usize, mover, |shelved, mover| {
+            let next = body.nodes.relocate(from as usize, mover, |shelved, mover| {
                 if let Some(node) = mover.arc(&mut shelved.node) {
                     node.relocate(mover);
                 }
@@ -124,7 +122,7 @@ impl Stream {
             return Some(next.map_or(IN_GROUPS, |row| row as u64));
         }
         let (number, row) = ((from & !IN_GROUPS) >> GROUP_BITS, from & ((1 << GROUP_BITS) - 1));
-        let group = self.body_mut().groups.values_mut().nth(number as usize)?;
+        let group = body.groups.values_mut().nth(number as usize)?;
         let next_group = IN_GROUPS | (number + 1) << GROUP_BITS;
         let group = if row == 0 { mover.arc(group) } else { Arc::get_mut(group) };
         let next = group.and_then(|group| group.relocate(row as usize, mover));

@@ -11,7 +11,7 @@ use common::number::{parse_f64, parse_i64};
 use common::resp::Resp;
 use std::ffi::CString;
 use std::time::Duration;
-use store::{Expire, NewValue, Object, ObjectView};
+use store::{Expire, List, NewValue, Object, Value};
 
 /// Keys that one POPULATE adds at most.
 const POPULATE_MOST: i64 = 1 << 32;
@@ -304,14 +304,10 @@ fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let idle = cx.server.access.idle_s(access.unwrap_or(0));
     let Some(entry) = cx.server.inspect(cx.db, key) else { return Err("ERR no such key".into()) };
     let serialized = entry.memory_usage();
-    let (extra, refcount) = match entry.value() {
-        store::Value::Object(object) => match object.view() {
-            ObjectView::List(list) => (format!(" ql_nodes:{}", list.node_count()), 1),
-            _ => (String::new(), 1),
-        },
-        store::Value::Int(0..10_000) => (String::new(), i32::MAX),
-        _ => (String::new(), 1),
-    };
+    let list = entry.value().typed::<List>();
+    let extra = list.map_or_else(String::new, |list| format!(" ql_nodes:{}", list.node_count()));
+    // Redis shares the integers below ten thousand.
+    let refcount = if matches!(entry.value(), Value::Int(0..10_000)) { i32::MAX } else { 1 };
     let text = format!(
         "Value at:0x{:x} refcount:{refcount} encoding:{} serializedlength:{serialized} lru:{} lru_seconds_idle:{idle}{extra}",
         entry.key().as_ptr().addr(),

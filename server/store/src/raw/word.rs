@@ -5,12 +5,13 @@
 //!        └─ a block: anything larger                            ├  0    ┼ tag ┼ 0 u48 ┼ the value … ┤
 //! ```
 //!
-//! An entry keeps the word as it is: with a key of 16 bytes it takes 32 bytes, half of what it would with a word
-//! for the type beside it. Small collections are many, and cost little besides.
+//! An entry keeps the word as it is: with a key of 16 bytes it takes 32 bytes, where a second word for the type would make
+//! it 48. Small collections are many, and cost little besides.
 //!
 //! Invariants: the tag says what the address leads to. Tags of rooms belong to one type of the two; tags of blocks to one
-//! type each, which [`Large`] ties together. The block is the word's own. A room that is replaced through a borrow of its
-//! owner has the tag of the former ([`super::room::Room::another`]), or 0, which is an empty room's.
+//! type each, which [`Large`] ties together. The block is the word's own. A room's owner that takes another allocation keeps
+//! the tag ([`super::room::Room::another`]). One that is itself replaced through a borrow, as by `mem::take`, loses it:
+//! the word is then of no type, which the next look at it ends with a panic. [`Word::into_pack`] takes a room out instead.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -44,25 +45,21 @@ pub(crate) enum Tag {
     Stream,
 }
 
-/// By number. Nothing has number 0.
-const BY_NUMBER: [Option<Tag>; TAGS] = [
-    None,
-    Some(Tag::ListPacked),
-    Some(Tag::ListQuick),
-    Some(Tag::SetInts),
-    Some(Tag::SetPacked),
-    Some(Tag::SetTable),
-    Some(Tag::SortedPacked),
-    Some(Tag::SortedTree),
-    Some(Tag::HashPacked),
-    Some(Tag::HashExpiring),
-    Some(Tag::HashTable),
-    Some(Tag::Stream),
-    None,
-    None,
-    None,
-    None,
+/// All tags in the order of their numbers, from 1 on: 0 is a room's that belongs to no word.
+const ALL: [Tag; 11] = [
+    Tag::ListPacked,
+    Tag::ListQuick,
+    Tag::SetInts,
+    Tag::SetPacked,
+    Tag::SetTable,
+    Tag::SortedPacked,
+    Tag::SortedTree,
+    Tag::HashPacked,
+    Tag::HashExpiring,
+    Tag::HashTable,
+    Tag::Stream,
 ];
+const _: () = assert!(ALL.len() < TAGS);
 
 impl Tag {
     /// The type.
@@ -193,7 +190,7 @@ impl Word {
         let second = self.0.as_ptr().wrapping_add(1);
         // SAFETY: rooms and blocks have a second byte, which is initialised and written through `&mut` only.
         let number = unsafe { second.read() };
-        BY_NUMBER[usize::from(number) % TAGS].expect("a value's tag goes with it")
+        *ALL.get(usize::from(number).wrapping_sub(1)).expect("a value's tag goes with it")
     }
 
     /// The small form.
@@ -249,11 +246,12 @@ impl Word {
         self.0.cast()
     }
 
-    /// Moves the large form's block, not what it leads to, if the mover says so.
-    pub(crate) fn relocate_block<T: Large + Default>(&mut self, mover: &mut Mover<'_>) {
-        if mover.wants(self.block::<T>().as_ptr()) {
+    /// The large form for a walk that moves what it leads to. At the walk's start, 0, its block is moved if the mover says so.
+    pub(crate) fn relocate<T: Large + Default>(&mut self, from: u64, mover: &mut Mover<'_>) -> &mut T {
+        if from == 0 && mover.wants(self.block::<T>().as_ptr()) {
             *self = Self::large(std::mem::take(self.get_mut::<T>()));
         }
+        self.get_mut()
     }
 
     /// The value as its type, if it is of that.
@@ -326,8 +324,8 @@ mod tests {
 
     #[test]
     fn tags_have_their_numbers() {
-        for (number, tag) in BY_NUMBER.iter().enumerate() {
-            assert!(tag.is_none_or(|tag| tag as usize == number), "{number}");
+        for (number, tag) in (1..).zip(ALL) {
+            assert_eq!(tag as usize, number);
         }
     }
 
