@@ -268,8 +268,9 @@ impl Server {
 
     /// The thresholds between encodings.
     pub fn limits(&self) -> Limits {
-        let list =
-            ListLimit::new(self.config.list_max_listpack_size).with_packed_threshold(self.packed_threshold);
+        let list = ListLimit::new(self.config.list_max_listpack_size)
+            .with_packed_threshold(self.packed_threshold)
+            .with_compress_depth(self.config.list_compress_depth as usize);
         let set = SetLimit {
             ints: self.config.set_max_intset_entries as usize,
             entries: self.config.set_max_listpack_entries as usize,

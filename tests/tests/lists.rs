@@ -106,3 +106,29 @@ fn events_come_in_the_order_of_redis() {
     );
     check(&["PFADD a 1", "PFADD a 1", "PFCOUNT a", "PFMERGE b a"], &["pfadd a", "pfadd b"]);
 }
+
+#[test]
+fn compressed_nodes_are_smaller_and_read_the_same() {
+    let server = Server::start();
+    let client = &mut server.client();
+    let fill = |client: &mut ochre_tests::Client, key: &str| {
+        (0..5000).for_each(|n| client.send(&["RPUSH", key, &format!("an element with number {n}")]));
+        (1..=5000).for_each(|n| assert_eq!(client.read().integer(), n));
+        client.run(&format!("MEMORY USAGE {key}")).integer()
+    };
+    let plain = fill(client, "plain");
+    check(client, &[("CONFIG SET list-compress-depth 1", "+OK")]);
+    assert!(fill(client, "short") * 2 < plain);
+    assert!(client.run("DEBUG OBJECT short").to_string().contains("ql_compressed:1"));
+    let digest = |client: &mut ochre_tests::Client, key: &str| {
+        client.run(&format!("DEBUG DIGEST-VALUE {key}")).to_string()
+    };
+    let before = digest(client, "plain");
+    assert_eq!(digest(client, "short"), before);
+    assert_eq!(client.run("LRANGE short 0 -1"), client.run("LRANGE plain 0 -1"));
+    assert_eq!(client.run("SORT short ALPHA DESC"), client.run("SORT plain ALPHA DESC"));
+    check(client, &[("LPOS short missing", "$-1"), ("DEBUG RELOAD", "+OK")]);
+    assert_eq!(digest(client, "short"), before);
+    // Loading compresses what the directive asks for, for the other list as well.
+    assert!(client.run("MEMORY USAGE plain").integer() * 2 < plain);
+}

@@ -10,6 +10,7 @@ use crate::events::Event;
 use crate::server::{Key, Ochre, Server};
 use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use common::resp::Reply;
+use std::ops::ControlFlow;
 use store::{DbIndex, End, List};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
@@ -174,9 +175,15 @@ fn lrange(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     };
     let range = index_range(start, stop, list.len());
     cx.reply.array(range.len());
-    for element in list.iter_from(range.start).take(range.len()) {
-        write_element(&mut cx.reply, &element);
+    let mut left = range.len();
+    if left == 0 {
+        return Ok(Outcome::Done);
     }
+    list.visit(range.start, End::Tail, |element| {
+        write_element(&mut cx.reply, &element);
+        left -= 1;
+        if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
     Ok(Outcome::Done)
 }
 

@@ -17,7 +17,7 @@ use common::resp::Reply;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
-use store::{DbIndex, Element, End, Kind, List, Object, ObjectView, Value};
+use store::{DbIndex, Element, End, Expanded, List, ObjectView, Set, SortedSet, Value};
 
 const SORTED: KeySpec = KeySpec::one(1, Access::Read);
 const PATTERNS: KeySpec = KeySpec::unknown(Unknown::SortPatterns, Access::Read);
@@ -153,14 +153,17 @@ fn sort(cx: &mut Cx<'_>, args: &mut Args<'_>, stores: bool) -> CommandResult {
     let key = cx.key(args.next());
     let mut options = Options::parse(args, stores)?;
     let object = match cx.server.read(cx.db, key).map(|entry| entry.value()) {
-        None => List::new().into(),
-        Some(Value::Object(object)) if matches!(object.kind(), Kind::List | Kind::Set | Kind::SortedSet) => {
-            object.clone()
-        }
+        None => Source::List(List::new().expanded()),
+        Some(Value::Object(object)) => match object.view() {
+            ObjectView::List(list) => Source::List(list.expanded()),
+            ObjectView::Set(set) => Source::Set(set.clone()),
+            ObjectView::SortedSet(set) => Source::SortedSet(set.clone()),
+            ObjectView::Hash(_) | ObjectView::Stream(_) => return Err(CommandError::WrongType),
+        },
         Some(_) => return Err(CommandError::WrongType),
     };
     let is_replicated = options.target.is_some() || cx.caller == Caller::Script;
-    if options.unsorted && is_replicated && object.kind() == Kind::Set {
+    if options.unsorted && is_replicated && matches!(object, Source::Set(_)) {
         // A set's own order is this server's affair: what replicas or scripts see must not hang on it.
         (options.unsorted, options.alpha, options.by) = (false, true, None);
     }
@@ -179,29 +182,45 @@ fn sort(cx: &mut Cx<'_>, args: &mut Args<'_>, stores: bool) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-fn elements(object: &Object) -> Box<dyn Iterator<Item = Element<'_>> + '_> {
-    match object.view() {
-        ObjectView::List(list) => Box::new(list.iter()),
-        ObjectView::Set(set) => Box::new(set.iter()),
-        ObjectView::SortedSet(set) => Box::new(set.iter(0, false).map(|(member, _)| member)),
-        ObjectView::Hash(_) | ObjectView::Stream(_) => unreachable!("refused before"),
+/// What is sorted: a copy, as BY and GET may look at other keys meanwhile.
+enum Source {
+    List(Expanded),
+    Set(Set),
+    SortedSet(SortedSet),
+}
+
+impl Source {
+    fn len(&self) -> usize {
+        match self {
+            Source::List(list) => list.len(),
+            Source::Set(set) => set.len(),
+            Source::SortedSet(set) => set.len(),
+        }
+    }
+
+    fn elements(&self) -> Box<dyn Iterator<Item = Element<'_>> + '_> {
+        match self {
+            Source::List(list) => Box::new(list.iter()),
+            Source::Set(set) => Box::new(set.iter()),
+            Source::SortedSet(set) => Box::new(set.iter(0, false).map(|(member, _)| member)),
+        }
     }
 }
 
 /// The elements in `range` of the order that the value has, reads only these where it can be entered anywhere.
-fn in_own_order<'a>(object: &'a Object, options: &Options<'_>, range: Range<usize>) -> Vec<Element<'a>> {
+fn in_own_order<'a>(object: &'a Source, options: &Options<'_>, range: Range<usize>) -> Vec<Element<'a>> {
     let count = range.len();
-    match (object.view(), options.descending) {
-        (ObjectView::List(list), false) => list.iter_from(range.start).take(count).collect(),
-        (ObjectView::List(list), true) if count > 0 => {
+    match (object, options.descending) {
+        (Source::List(list), false) => list.iter_from(range.start).take(count).collect(),
+        (Source::List(list), true) if count > 0 => {
             list.iter_back_from(list.len() - 1 - range.start).take(count).collect()
         }
-        (ObjectView::List(_), true) => Vec::new(),
-        (ObjectView::SortedSet(set), backwards) if count > 0 => {
+        (Source::List(_), true) => Vec::new(),
+        (Source::SortedSet(set), backwards) if count > 0 => {
             let rank = if backwards { set.len() - 1 - range.start } else { range.start };
             set.iter(rank, backwards).take(count).map(|(member, _)| member).collect()
         }
-        _ => elements(object).skip(range.start).take(count).collect(),
+        _ => object.elements().skip(range.start).take(count).collect(),
     }
 }
 
@@ -226,12 +245,12 @@ fn text<'a>(element: &Element<'a>) -> Cow<'a, [u8]> {
 fn weighed<'a>(
     server: &mut Server,
     db: DbIndex,
-    object: &'a Object,
+    object: &'a Source,
     options: &Options<'_>,
 ) -> Result<Vec<Item<'a>>, CommandError> {
     let mut items = Vec::with_capacity(object.len());
     let mut all_numbers = true;
-    for element in elements(object) {
+    for element in object.elements() {
         let mut item = Item { element, score: 0.0, text: None };
         let weight = match options.by {
             None => Some(text(&element)),

@@ -1,12 +1,17 @@
 //! Time per step on lists.
 
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use store::{End, List, ListLimit};
+use store::{Element, End, List, ListLimit};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn len(element: Element<'_>) -> usize {
+    element.as_bytes(&mut itoa::Buffer::new()).len()
+}
 
 fn filled(len: usize) -> List {
     let mut list = List::new();
@@ -41,14 +46,19 @@ fn lists(c: &mut Criterion) {
     });
     let list = filled(1_000_000);
     group.bench_function("index in the middle of a million", |b| {
-        b.iter(|| black_box(list.get(black_box(500_123))))
+        b.iter(|| black_box(list.get(black_box(500_123), len)))
     });
     group.bench_function("clone of a million", |b| b.iter(|| black_box(list.clone())));
     group.throughput(Throughput::Elements(100));
     group.bench_function("range of 100", |b| {
         b.iter(|| {
-            let len = |e: store::Element<'_>| e.as_bytes(&mut itoa::Buffer::new()).len();
-            list.iter_from(black_box(500_000)).take(100).map(len).sum::<usize>()
+            let (mut left, mut sum) = (100, 0);
+            list.visit(black_box(500_000), End::Tail, |element| {
+                sum += len(element);
+                left -= 1;
+                if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            sum
         });
     });
     group.finish();

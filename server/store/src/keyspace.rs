@@ -216,7 +216,7 @@ mod tests {
         match value {
             Value::Object(object) => {
                 let list = List::of(object).expect("a list");
-                format!("{:?}", list.iter().map(|e| e.to_vec()).collect::<Vec<_>>())
+                format!("{:?}", list.expanded().iter().map(|e| e.to_vec()).collect::<Vec<_>>())
             }
             Value::Shared(bytes) => format!("{:?}", &bytes[..]),
             other => format!("{other:?}"),

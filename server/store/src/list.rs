@@ -10,9 +10,14 @@
 //! chunk (128 pointers) and the node that it touches, nothing else. The price of the plainer alternative, a clone
 //! that copies bytes, would be a pause of milliseconds at the start of each snapshot of a big list.
 //!
+//! With `list-compress-depth`, nodes far from the ends are compressed (`list/compressed.rs`): such a list cannot lend its
+//! elements, it shows them one by one ([`List::visit`]), or a copy without compressed nodes lends them
+//! ([`List::expanded`]).
+//!
 //! The thresholds are Redis 7.2's: `list-max-listpack-size` decides when a listpack becomes a quicklist, how much goes
 //! into a node, and (at half of it) when a quicklist of one node becomes a listpack again.
 
+mod compressed;
 mod edit;
 mod limit;
 mod quick;
@@ -21,18 +26,20 @@ mod range;
 mod tests;
 
 use std::fmt;
+use std::ops::ControlFlow;
 
+pub use compressed::Lzf;
 pub use edit::Wanted;
 pub use limit::ListLimit;
 pub use quick::NodeView;
 pub(crate) use quick::Quicklist;
 use quick::{Node, pop_packed, push_packed};
-use range::Left;
-pub use range::Range;
+pub use range::{Expanded, Range};
 
 use crate::listpack::{Element, Listpack};
 use crate::raw::word::{Tag, Word};
 use crate::relocate::Mover;
+use triomphe::Arc;
 
 /// Which end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +133,9 @@ impl List {
     pub fn settle(&mut self, limit: &ListLimit) {
         self.convert_to_listpack(limit, false);
         self.prepare_push(0, 0, limit);
+        if let ReprMut::Quick(quick) = self.repr_mut() {
+            quick.compress(limit);
+        }
     }
 
     /// Number of elements.
@@ -215,7 +225,7 @@ impl List {
                 result
             }
             ReprMut::Quick(quick) => {
-                let result = quick.pop(end, read);
+                let result = quick.pop(end, limit, read);
                 self.convert_to_listpack(limit, true);
                 result
             }
@@ -238,16 +248,21 @@ impl List {
     /// Makes a quicklist of one small node a listpack. Cheap when it is not one.
     #[inline]
     fn convert_to_listpack(&mut self, limit: &ListLimit, shrinks: bool) {
-        let Repr::Quick(quick) = self.repr() else { return };
+        let ReprMut::Quick(quick) = self.repr_mut() else { return };
         if quick.chunks.len() > 1 {
             return;
         }
-        let Some(chunk) = quick.chunks.front() else {
+        let Some(chunk) = quick.chunks.front_mut() else {
             *self = Self::new();
             return;
         };
-        if chunk.nodes.len() == 1
-            && let Node::Packed(pack) = &*chunk.nodes[0].node
+        if chunk.nodes.len() != 1 {
+            return;
+        }
+        if chunk.nodes[0].is_compressed() {
+            Arc::make_mut(chunk).nodes[0].open();
+        }
+        if let Node::Packed(pack) = &*chunk.nodes[0].node
             && limit.fits_listpack(pack.total_bytes(), pack.len(), shrinks)
         {
             *self = Self::small(pack.clone());
@@ -256,43 +271,39 @@ impl List {
 
     // --- reading -----------------------------------------------------------------------------------------------------
 
-    /// The element at `index`. O(chunks + elements of one node).
-    pub fn get(&self, index: usize) -> Option<Element<'_>> {
-        self.iter_from(index).next()
+    /// Shows the element at `index` to `read`. O(chunks + elements of one node).
+    pub fn get<R>(&self, index: usize, read: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+        let mut read = Some(read);
+        let mut result = None;
+        self.visit(index, End::Tail, |element| {
+            result = read.take().map(|read| read(element));
+            ControlFlow::Break(())
+        });
+        result
     }
 
-    /// All elements from head to tail.
-    pub fn iter(&self) -> Range<'_> {
-        self.iter_from(0)
+    /// Shows the elements from `index` on, that one first, in the direction of `towards`, until `look` breaks off. One
+    /// compressed node at a time is expanded.
+    #[inline]
+    pub fn visit(&self, index: usize, towards: End, look: impl FnMut(Element<'_>) -> ControlFlow<()>) {
+        range::visit(self, index, towards, look);
     }
 
-    /// The elements from `index` towards the tail, without allocating.
-    pub fn iter_from(&self, index: usize) -> Range<'_> {
-        self.range(index, End::Tail)
+    /// Shows all elements from head to tail.
+    pub fn for_each(&self, mut look: impl FnMut(Element<'_>)) {
+        self.visit(0, End::Tail, |element| {
+            look(element);
+            ControlFlow::Continue(())
+        });
     }
 
-    /// The elements from `index` towards the head, that one first, without allocating.
-    pub fn iter_back_from(&self, index: usize) -> Range<'_> {
-        self.range(index, End::Head)
-    }
-
-    fn range(&self, index: usize, towards: End) -> Range<'_> {
-        if index >= self.len() {
-            return Range { quick: None, chunk: 0, node: 0, left: Left::done(), towards };
+    /// A copy that can lend its elements: it shares all nodes with this list but those that had to be expanded for it.
+    pub fn expanded(&self) -> Expanded {
+        let mut list = self.clone();
+        if let ReprMut::Quick(quick) = list.repr_mut() {
+            quick.expand();
         }
-        match self.repr() {
-            Repr::Small(pack) => {
-                Range { quick: None, chunk: 0, node: 0, left: Left::in_pack(pack, index, towards), towards }
-            }
-            Repr::Quick(quick) => {
-                let (chunk, node, inside) = quick.position(index);
-                let left = match &*quick.chunks[chunk].nodes[node].node {
-                    Node::Packed(pack) => Left::in_pack(pack, inside, towards),
-                    Node::Plain(bytes) => Left::Plain(Some(bytes)),
-                };
-                Range { quick: Some(quick), chunk, node, left, towards }
-            }
-        }
+        Expanded(list)
     }
 }
 

@@ -144,7 +144,7 @@ mod tests {
             Value::Bytes(bytes) => format!("{bytes:?}"),
             Value::Shared(bytes) => format!("{:?}", &bytes[..]),
             Value::Object(object) => match object.view() {
-                ObjectView::List(list) => format!("{:?}", list.iter().collect::<Vec<_>>()),
+                ObjectView::List(list) => format!("{:?}", list.expanded().iter().collect::<Vec<_>>()),
                 ObjectView::Set(set) => format!("{:?}", set.iter().collect::<Vec<_>>()),
                 ObjectView::SortedSet(set) => {
                     let in_order: Vec<_> = set.iter(0, false).collect();

@@ -409,6 +409,11 @@ fn lists_of_small_nodes() {
 }
 
 #[test]
+fn lists_with_compressed_nodes() {
+    LISTS.compare(&Settings::new().set("list-max-listpack-size", "8").set("list-compress-depth", "1"));
+}
+
+#[test]
 fn lists_on_a_replica() {
     LISTS.replicate(&Settings::new(), &["LRANGE K 0 -1"]);
 }

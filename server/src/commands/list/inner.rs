@@ -6,6 +6,7 @@ use crate::events::Event;
 use crate::server::Key;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::number::parse_i64;
+use std::ops::ControlFlow;
 use store::{End, List, Wanted};
 
 /// The place that an index names, counted from the tail when it is negative.
@@ -33,9 +34,9 @@ pub(super) fn lindex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         return Ok(Outcome::Done);
     };
     let index = args.integer()?;
-    match place(index, list.len()).and_then(|index| list.get(index)) {
-        Some(element) => write_element(&mut cx.reply, &element),
-        None => cx.reply.null(),
+    let reply = &mut cx.reply;
+    if place(index, list.len()).and_then(|index| list.get(index, |e| write_element(reply, &e))).is_none() {
+        cx.reply.null();
     }
     Ok(Outcome::Done)
 }
@@ -176,6 +177,31 @@ impl Search {
         }
         Ok(search)
     }
+
+    /// Gives the places that match, in the order of the search, until `take` wants no more.
+    fn each(&self, list: &List, wanted: &Wanted<'_>, mut take: impl FnMut(usize) -> bool) {
+        let len = list.len();
+        let (first, towards) = match self.from {
+            End::Head => (0, End::Tail),
+            End::Tail => (len.saturating_sub(1), End::Head),
+        };
+        let mut left = if self.most == 0 { len } else { self.most };
+        let mut skip = usize::try_from(self.rank - 1).unwrap_or(usize::MAX);
+        let mut step = 0;
+        list.visit(first, towards, |element| {
+            let at = if towards == End::Tail { step } else { len - 1 - step };
+            step += 1;
+            left -= 1;
+            let goes_on = !wanted.is(&element)
+                || if skip > 0 {
+                    skip -= 1;
+                    true
+                } else {
+                    take(at)
+                };
+            if goes_on && left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+    }
 }
 
 pub(super) fn lpos(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
@@ -189,30 +215,22 @@ pub(super) fn lpos(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         }
         return Ok(Outcome::Done);
     };
-    let len = list.len();
-    let (elements, place): (_, &dyn Fn(usize) -> usize) = match search.from {
-        End::Head => (list.iter(), &|step| step),
-        End::Tail => (list.iter_back_from(len.wrapping_sub(1)), &|step| len - 1 - step),
+    let most = match search.count {
+        None => 1,
+        Some(0) => usize::MAX,
+        Some(count) => count,
     };
-    let looked_at = if search.most == 0 { len } else { search.most };
-    let matches = elements.enumerate().take(looked_at).filter(|(_, element)| wanted.is(element));
-    let skipped = usize::try_from(search.rank - 1).unwrap_or(usize::MAX);
-    let mut found = matches.skip(skipped).map(|(step, _)| place(step) as i64);
+    let mark = cx.reply.mark();
+    let mut written = 0;
+    search.each(list, &wanted, |at| {
+        cx.reply.integer(at as i64);
+        written += 1;
+        written < most
+    });
     match search.count {
-        None => match found.next() {
-            Some(at) => cx.reply.integer(at),
-            None => cx.reply.null(),
-        },
-        Some(count) => {
-            let most = if count == 0 { usize::MAX } else { count };
-            let mark = cx.reply.mark();
-            let mut written = 0;
-            for at in found.take(most) {
-                cx.reply.integer(at);
-                written += 1;
-            }
-            cx.reply.array_at(mark, written);
-        }
+        Some(_) => cx.reply.array_at(mark, written),
+        None if written == 0 => cx.reply.null(),
+        None => {}
     }
     Ok(Outcome::Done)
 }

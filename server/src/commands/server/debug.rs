@@ -11,7 +11,7 @@ use common::number::{parse_f64, parse_i64};
 use common::resp::Resp;
 use std::ffi::CString;
 use std::time::Duration;
-use store::{Expire, List, NewValue, Object, Value};
+use store::{Expire, List, NewValue, NodeView, Object, Value};
 
 /// Keys that one POPULATE adds at most.
 const POPULATE_MOST: i64 = 1 << 32;
@@ -298,14 +298,33 @@ fn populate(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
+/// What DEBUG OBJECT says about a list.
+fn quicklist_facts(list: &List, fill: i32, depth: u32) -> String {
+    let (mut nodes, mut bytes) = (0usize, 0);
+    for node in list.nodes() {
+        nodes += 1;
+        bytes += match node {
+            NodeView::Packed(pack) => pack.total_bytes(),
+            NodeView::Plain(bytes) => bytes.len(),
+            NodeView::Lzf(lzf) => lzf.expanded_len(),
+        };
+    }
+    let compressed = u8::from(depth != 0);
+    let average = list.len() as f64 / nodes.max(1) as f64;
+    format!(
+        " ql_nodes:{nodes} ql_avg_node:{average:.2} ql_listpack_max:{fill} ql_compressed:{compressed} ql_uncompressed_size:{bytes}"
+    )
+}
+
 fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
     let access = cx.server.inspect(cx.db, key).map(|entry| entry.access());
     let idle = cx.server.access.idle_s(access.unwrap_or(0));
+    let (fill, depth) = (cx.server.config.list_max_listpack_size, cx.server.config.list_compress_depth);
     let Some(entry) = cx.server.inspect(cx.db, key) else { return Err("ERR no such key".into()) };
     let serialized = entry.memory_usage();
     let list = entry.value().typed::<List>();
-    let extra = list.map_or_else(String::new, |list| format!(" ql_nodes:{}", list.node_count()));
+    let extra = list.map_or_else(String::new, |list| quicklist_facts(list, fill, depth));
     // Redis shares the integers below ten thousand.
     let refcount = if matches!(entry.value(), Value::Int(0..10_000)) { i32::MAX } else { 1 };
     let text = format!(

@@ -45,7 +45,7 @@ impl Signature {
 
     fn chain_object(&mut self, object: &Object) {
         match object.view() {
-            ObjectView::List(list) => list.iter().for_each(|element| self.chain_element(&element)),
+            ObjectView::List(list) => list.for_each(|element| self.chain_element(&element)),
             ObjectView::SortedSet(set) => {
                 for (member, score) in set.iter(0, false) {
                     let mut one = Signature::default();

@@ -66,18 +66,21 @@ pub(super) fn quicklist(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let list = entry.typed::<List>().filter(|list| list.encoding() == "quicklist");
     let list = list.ok_or(CommandError::Text("ERR Not a quicklist encoded object."))?;
     let mut text = format!("{{quicklist: {} elements, {} nodes}}\n", list.len(), list.node_count());
-    for node in list.nodes() {
-        match node {
-            NodeView::Packed(pack) if in_full => show_listpack(&mut text, pack),
-            NodeView::Packed(pack) => {
-                text.push_str(&format!(
-                    "{{packed: {} bytes, {} elements}}\n",
-                    pack.total_bytes(),
-                    pack.len()
-                ));
-            }
-            NodeView::Plain(bytes) => text.push_str(&format!("{{plain: {} bytes}}\n", bytes.len())),
+    let expanded = in_full.then(|| list.expanded());
+    let mut show = |node: NodeView<'_>| match node {
+        NodeView::Packed(pack) if in_full => show_listpack(&mut text, pack),
+        NodeView::Packed(pack) => {
+            text.push_str(&format!("{{packed: {} bytes, {} elements}}\n", pack.total_bytes(), pack.len()));
         }
+        NodeView::Plain(bytes) => text.push_str(&format!("{{plain: {} bytes}}\n", bytes.len())),
+        NodeView::Lzf(lzf) => {
+            let (short, long) = (lzf.compressed().len(), lzf.expanded_len());
+            text.push_str(&format!("{{compressed: {short} bytes for {long}}}\n"));
+        }
+    };
+    match &expanded {
+        Some(list) => list.nodes().for_each(&mut show),
+        None => list.nodes().for_each(&mut show),
     }
     print(&text);
     cx.reply.simple("Quicklist structure printed on stdout");

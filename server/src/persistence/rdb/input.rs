@@ -5,7 +5,8 @@
 
 use std::io::{self, Read};
 
-use super::{CRC64, RdbCause, lzf};
+use super::{CRC64, RdbCause};
+use store::lzf;
 
 /// Bytes read at a time, and the most memory that a mere announcement can reserve.
 const CHUNK: usize = 64 << 10;

@@ -21,7 +21,6 @@
 
 mod input;
 mod loader;
-mod lzf;
 mod payload;
 mod values;
 mod writer;

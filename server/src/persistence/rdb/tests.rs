@@ -49,6 +49,7 @@ fn content(value: &RdbValue) -> (&'static str, Vec<Vec<u8>>) {
             let node = |node| match node {
                 NodeView::Packed(pack) => pack.to_bytes(),
                 NodeView::Plain(bytes) => bytes.to_vec(),
+                NodeView::Lzf(lzf) => lzf.compressed().to_vec(),
             };
             (list.encoding(), list.nodes().map(node).collect())
         }

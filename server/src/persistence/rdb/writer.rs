@@ -8,8 +8,8 @@ use std::io::{self, Write};
 
 use common::number::parse_i64;
 
-use super::lzf::Compressor;
 use super::{Access, CRC64, VERSION, VERSION_WITH_EXPIRING_FIELDS, VERSION_WITH_PRODUCERS, opcode};
+use store::lzf::Compressor;
 
 /// The type of a string.
 const STRING: u8 = 0;
@@ -246,19 +246,22 @@ impl<W: Write> Writer<W> {
         if !self.compresses {
             return Ok(false);
         }
-        let mut compressor = self.compressor.take().unwrap_or_else(Compressor::new);
+        let mut compressor = self.compressor.take().unwrap_or_default();
         let packed = compressor.compress(text, text.len() - COMPRESS_GAIN);
         let result = match packed {
-            Some(packed) => {
-                self.buffer.push(0xc3);
-                self.put_len(packed.len() as u64);
-                self.put_len(text.len() as u64);
-                self.put_bytes(packed).map(|()| true)
-            }
+            Some(packed) => self.put_lzf(packed, text.len()).map(|()| true),
             None => Ok(false),
         };
         self.compressor = Some(compressor);
         result
+    }
+
+    /// A string of `len` bytes that is compressed already.
+    pub(super) fn put_lzf(&mut self, packed: &[u8], len: usize) -> io::Result<()> {
+        self.buffer.push(0xc3);
+        self.put_len(packed.len() as u64);
+        self.put_len(len as u64);
+        self.put_bytes(packed)
     }
 
     fn put_raw(&mut self, text: &[u8]) -> io::Result<()> {

@@ -1,12 +1,14 @@
 //! Changes in the middle of a list: replace, insert, remove.
 //!
 //! Each copies what somebody else still holds of the chunk and the node that it touches, like a push. Nodes that a
-//! removal leaves small are not joined with their neighbours; one that is full is cut where an element goes in.
+//! removal leaves small are not joined with their neighbours; one that is full is cut where an element goes in. What was
+//! compressed is so again afterwards.
 
-use super::quick::{CHUNK_NODES, Chunk, Counted, Node, Quicklist};
+use super::quick::{CHUNK_NODES, Chunk, Counted, ENTRY_OVERHEAD, Node, Quicklist};
 use super::{End, List, ListLimit, ReprMut};
 use crate::listpack::{Element, Listpack};
 use crate::number::parse_i64;
+use std::ops::ControlFlow;
 use triomphe::Arc;
 
 impl List {
@@ -48,7 +50,7 @@ impl List {
                 pack.trim_room();
             }
             ReprMut::Quick(quick) => {
-                quick.remove_range(index, count);
+                quick.remove_range(index, count, limit);
                 self.convert_to_listpack(limit, true);
             }
         }
@@ -64,7 +66,7 @@ impl List {
                 removed
             }
             ReprMut::Quick(quick) => {
-                let removed = quick.remove_equal(end, &wanted, most);
+                let removed = quick.remove_equal(end, &wanted, most, limit);
                 if removed > 0 {
                     self.convert_to_listpack(limit, true);
                 }
@@ -76,7 +78,16 @@ impl List {
     /// Where the first element that equals `element` is. O(n).
     pub fn position(&self, element: &[u8]) -> Option<usize> {
         let wanted = Wanted::new(element);
-        self.iter().position(|element| wanted.is(&element))
+        let (mut at, mut found) = (0, None);
+        self.visit(0, End::Tail, |element| {
+            if wanted.is(&element) {
+                found = Some(at);
+                return ControlFlow::Break(());
+            }
+            at += 1;
+            ControlFlow::Continue(())
+        });
+        found
     }
 }
 
@@ -171,95 +182,119 @@ impl Quicklist {
         let (chunk_at, node_at, inside) = self.position(index);
         let chunk = Arc::make_mut(&mut self.chunks[chunk_at]);
         let counted = &mut chunk.nodes[node_at];
+        let was_compressed = counted.is_compressed();
         if counted.len == 1 {
             *counted = Counted::new(node_of(element, limit));
-        } else if !limit.is_large(element.len()) {
-            let Node::Packed(pack) = Arc::make_mut(&mut counted.node) else {
-                unreachable!("several elements")
-            };
-            replace_packed(pack, inside, element);
         } else {
-            let Node::Packed(pack) = &*counted.node else { unreachable!("several elements") };
-            let (left, mut right) = cut(pack, inside);
-            right.pop_front();
-            self.put_nodes(
-                chunk_at,
-                node_at,
-                [Node::Packed(left), node_of(element, limit), Node::Packed(right)],
-            );
+            let Node::Packed(pack) = counted.open() else { unreachable!("several elements") };
+            if limit.is_large(element.len()) {
+                let (left, mut right) = cut(pack, inside);
+                right.pop_front();
+                let nodes = [Node::Packed(left), node_of(element, limit), Node::Packed(right)];
+                return self.put_nodes(chunk_at, node_at, nodes, was_compressed, limit);
+            }
+            replace_packed(pack, inside, element);
+        }
+        if was_compressed {
+            counted.compress();
         }
     }
 
     /// Inserts before the element at `index`, which exists.
     fn insert(&mut self, index: usize, element: &[u8], limit: &ListLimit) {
         let (chunk_at, node_at, inside) = self.position(index);
-        let counted = &self.chunks[chunk_at].nodes[node_at];
-        let large = limit.is_large(element.len());
-        let fits = |pack: &Listpack| {
-            !large
-                && !limit.exceeded_by(
-                    pack.total_bytes() + element.len() + super::quick::ENTRY_OVERHEAD,
-                    pack.len() + 1,
-                )
-        };
         self.len += 1;
+        let chunk = Arc::make_mut(&mut self.chunks[chunk_at]);
+        let counted = &mut chunk.nodes[node_at];
+        let was_compressed = counted.is_compressed();
+        if was_compressed {
+            counted.open();
+        }
         match &*counted.node {
-            Node::Packed(pack) if fits(pack) => {
-                let chunk = Arc::make_mut(&mut self.chunks[chunk_at]);
-                let counted = &mut chunk.nodes[node_at];
-                if let Node::Packed(pack) = Arc::make_mut(&mut counted.node) {
+            Node::Packed(pack) if has_room(pack, element, limit) => {
+                if let Node::Packed(pack) = counted.open() {
                     pack.insert(inside, Element::from_bytes(element));
                 }
                 counted.len += 1;
                 chunk.len += 1;
+                if was_compressed {
+                    counted.compress();
+                }
             }
             Node::Packed(pack) if inside > 0 => {
                 let (mut left, right) = cut(pack, inside);
-                if fits(&left) {
+                if has_room(&left, element, limit) {
                     left.push_back(Element::from_bytes(element));
-                    self.put_nodes(chunk_at, node_at, [Node::Packed(left), Node::Packed(right)]);
+                    let nodes = [Node::Packed(left), Node::Packed(right)];
+                    self.put_nodes(chunk_at, node_at, nodes, was_compressed, limit);
                 } else {
-                    let middle = node_of(element, limit);
-                    self.put_nodes(chunk_at, node_at, [Node::Packed(left), middle, Node::Packed(right)]);
+                    let nodes = [Node::Packed(left), node_of(element, limit), Node::Packed(right)];
+                    self.put_nodes(chunk_at, node_at, nodes, was_compressed, limit);
                 }
             }
             _ => {
+                if was_compressed {
+                    counted.compress();
+                }
                 if node_at > 0 && self.push_to_node(chunk_at, node_at - 1, element, limit) {
                     return;
                 }
                 let chunk = Arc::make_mut(&mut self.chunks[chunk_at]);
                 chunk.nodes.insert(node_at, Counted::new(node_of(element, limit)));
                 chunk.len += 1;
+                if was_compressed {
+                    chunk.nodes[node_at].compress();
+                }
                 self.divide(chunk_at);
+                self.tend(End::Head, limit);
+                self.tend(End::Tail, limit);
             }
         }
     }
 
     /// Appends to a node in the middle if it has room.
     fn push_to_node(&mut self, chunk_at: usize, node_at: usize, element: &[u8], limit: &ListLimit) -> bool {
-        let Node::Packed(pack) = &*self.chunks[chunk_at].nodes[node_at].node else { return false };
-        let bytes = pack.total_bytes() + element.len() + super::quick::ENTRY_OVERHEAD;
-        if limit.is_large(element.len()) || limit.exceeded_by(bytes, pack.len() + 1) {
-            return false;
-        }
         let chunk = Arc::make_mut(&mut self.chunks[chunk_at]);
         let counted = &mut chunk.nodes[node_at];
-        if let Node::Packed(pack) = Arc::make_mut(&mut counted.node) {
-            pack.push_back(Element::from_bytes(element));
+        let was_compressed = counted.is_compressed();
+        if was_compressed {
+            counted.open();
         }
-        counted.len += 1;
-        chunk.len += 1;
-        true
+        let fits = matches!(&*counted.node, Node::Packed(pack) if has_room(pack, element, limit));
+        if fits && let Node::Packed(pack) = counted.open() {
+            pack.push_back(Element::from_bytes(element));
+            counted.len += 1;
+            chunk.len += 1;
+        }
+        if was_compressed {
+            counted.compress();
+        }
+        fits
     }
 
     /// Puts nodes in the place of one; empty ones are left out. The list's own length is the caller's.
-    fn put_nodes<const N: usize>(&mut self, chunk_at: usize, node_at: usize, nodes: [Node; N]) {
+    fn put_nodes<const N: usize>(
+        &mut self,
+        chunk_at: usize,
+        node_at: usize,
+        nodes: [Node; N],
+        compressed: bool,
+        limit: &ListLimit,
+    ) {
         let chunk = Arc::make_mut(&mut self.chunks[chunk_at]);
         chunk.nodes.remove(node_at);
         let nodes = nodes.into_iter().filter(|node| node.len() > 0);
-        nodes.enumerate().for_each(|(n, node)| chunk.nodes.insert(node_at + n, Counted::new(node)));
+        for (n, node) in nodes.enumerate() {
+            let mut counted = Counted::new(node);
+            if compressed {
+                counted.compress();
+            }
+            chunk.nodes.insert(node_at + n, counted);
+        }
         chunk.len = chunk.nodes.iter().map(|counted| counted.len as usize).sum();
         self.divide(chunk_at);
+        self.tend(End::Head, limit);
+        self.tend(End::Tail, limit);
     }
 
     /// Cuts a chunk in two that has grown to twice its size.
@@ -274,7 +309,7 @@ impl Quicklist {
         self.chunks.insert(chunk_at + 1, Arc::new(Chunk { nodes, len }));
     }
 
-    fn remove_range(&mut self, index: usize, count: usize) {
+    fn remove_range(&mut self, index: usize, count: usize, limit: &ListLimit) {
         self.len -= count;
         let (mut start, mut left) = (index, count);
         let mut chunk_at = 0;
@@ -295,9 +330,11 @@ impl Quicklist {
             start = 0;
             left -= taken;
         }
+        self.tend(End::Head, limit);
+        self.tend(End::Tail, limit);
     }
 
-    fn remove_equal(&mut self, end: End, wanted: &Wanted<'_>, most: usize) -> usize {
+    fn remove_equal(&mut self, end: End, wanted: &Wanted<'_>, most: usize, limit: &ListLimit) -> usize {
         let mut removed = 0;
         let chunks = self.chunks.len();
         for step in 0..chunks {
@@ -310,9 +347,17 @@ impl Quicklist {
         if removed > 0 {
             self.chunks.retain(|chunk| chunk.len > 0);
             self.len -= removed;
+            self.tend(End::Head, limit);
+            self.tend(End::Tail, limit);
         }
         removed
     }
+}
+
+/// Whether an element can join those of a node.
+fn has_room(pack: &Listpack, element: &[u8], limit: &ListLimit) -> bool {
+    let bytes = pack.total_bytes() + element.len() + ENTRY_OVERHEAD;
+    !limit.is_large(element.len()) && !limit.exceeded_by(bytes, pack.len() + 1)
 }
 
 /// Removes equal elements of a chunk; one without any is left shared.
@@ -324,9 +369,10 @@ fn remove_from_chunk(shared: &mut Arc<Chunk>, end: End, wanted: &Wanted<'_>, mos
         if removed >= most {
             break;
         }
+        let was_compressed = shared.nodes[at].is_compressed();
         let found = match &*shared.nodes[at].node {
-            Node::Packed(pack) => pack.iter().any(|element| wanted.is(&element)),
-            Node::Plain(bytes) => wanted.is(&Element::Bytes(bytes)),
+            Node::Lzf(lzf) => holds(&lzf.expand(), wanted),
+            node => holds(node, wanted),
         };
         if !found {
             continue;
@@ -335,12 +381,15 @@ fn remove_from_chunk(shared: &mut Arc<Chunk>, end: End, wanted: &Wanted<'_>, mos
         let taken = if counted.len == 1 {
             1
         } else {
-            match Arc::make_mut(&mut counted.node) {
+            match counted.open() {
                 Node::Packed(pack) => remove_packed(pack, end, wanted, most - removed),
-                Node::Plain(_) => 1,
+                Node::Plain(_) | Node::Lzf(_) => 1,
             }
         };
         counted.len -= taken as u32;
+        if was_compressed && counted.len > 0 {
+            counted.compress();
+        }
         removed += taken;
     }
     if removed > 0 {
@@ -349,6 +398,14 @@ fn remove_from_chunk(shared: &mut Arc<Chunk>, end: End, wanted: &Wanted<'_>, mos
         chunk.nodes.retain(|counted| counted.len > 0);
     }
     removed
+}
+
+fn holds(node: &Node, wanted: &Wanted<'_>) -> bool {
+    match node {
+        Node::Packed(pack) => pack.iter().any(|element| wanted.is(&element)),
+        Node::Plain(bytes) => wanted.is(&Element::Bytes(bytes)),
+        Node::Lzf(_) => false, // the caller expands it
+    }
 }
 
 impl Chunk {
@@ -366,13 +423,17 @@ impl Chunk {
             }
             let taken = left.min(len - start);
             let counted = &mut self.nodes[at];
+            let was_compressed = counted.is_compressed();
             if taken < len
-                && let Node::Packed(pack) = Arc::make_mut(&mut counted.node)
+                && let Node::Packed(pack) = counted.open()
             {
                 pack.remove_range(start, taken);
                 pack.trim_room();
             }
             counted.len -= taken as u32;
+            if was_compressed && counted.len > 0 {
+                counted.compress();
+            }
             start = 0;
             left -= taken;
             at += 1;

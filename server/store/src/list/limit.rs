@@ -12,6 +12,8 @@ pub struct ListLimit {
     fill: i32,
     /// Elements of so many bytes get a node of their own; 0 derives it from `fill`.
     packed_threshold: usize,
+    /// Nodes at each end that are never compressed; 0 compresses none.
+    compress_depth: usize,
 }
 
 impl Default for ListLimit {
@@ -24,12 +26,22 @@ impl Default for ListLimit {
 impl ListLimit {
     /// The limits that `list-max-listpack-size` stands for. Values below -5 count as -5.
     pub fn new(fill: i32) -> Self {
-        Self { fill, packed_threshold: 0 }
+        Self { fill, packed_threshold: 0, compress_depth: 0 }
     }
 
     /// Elements of at least `bytes` bytes get a node of their own (DEBUG QUICKLIST-PACKED-THRESHOLD); 0 for the rule.
     pub fn with_packed_threshold(self, bytes: usize) -> Self {
         Self { packed_threshold: bytes, ..self }
+    }
+
+    /// Compresses nodes that have at least `depth` others on either side (`list-compress-depth`); 0 compresses none.
+    pub fn with_compress_depth(self, depth: usize) -> Self {
+        Self { compress_depth: depth, ..self }
+    }
+
+    #[inline]
+    pub(super) fn compress_depth(&self) -> usize {
+        self.compress_depth
     }
 
     pub(super) fn size_limit(&self) -> usize {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use triomphe::Arc;
 
+use super::compressed::Lzf;
 use super::{End, ListLimit};
 use crate::listpack::{Element, Listpack};
 use crate::relocate::Mover;
@@ -18,6 +19,7 @@ pub(super) const ENTRY_OVERHEAD: usize = 8;
 pub(super) enum Node {
     Packed(Listpack),
     Plain(Box<[u8]>),
+    Lzf(Lzf),
 }
 
 impl Node {
@@ -25,6 +27,7 @@ impl Node {
         match self {
             Node::Packed(pack) => pack.len(),
             Node::Plain(_) => 1,
+            Node::Lzf(lzf) => lzf.len(),
         }
     }
 
@@ -34,6 +37,7 @@ impl Node {
             + match self {
                 Node::Packed(pack) => pack.memory_usage(),
                 Node::Plain(bytes) => bytes.len(),
+                Node::Lzf(lzf) => lzf.memory_usage(),
             }
     }
 
@@ -41,6 +45,7 @@ impl Node {
         match self {
             Node::Packed(pack) => NodeView::Packed(pack),
             Node::Plain(bytes) => NodeView::Plain(bytes),
+            Node::Lzf(lzf) => NodeView::Lzf(lzf),
         }
     }
 }
@@ -52,6 +57,8 @@ pub enum NodeView<'a> {
     Packed(&'a Listpack),
     /// One large element.
     Plain(&'a [u8]),
+    /// Either of them, compressed.
+    Lzf(&'a Lzf),
 }
 
 /// A node with its number of elements, so that a search by index does not touch the node.
@@ -65,6 +72,26 @@ impl Counted {
     pub(super) fn new(node: Node) -> Self {
         let len = u32::try_from(node.len()).expect("a node holds less than 4 billion elements");
         Self { node: Arc::new(node), len }
+    }
+
+    /// The node for a change, not compressed, and copied if it is shared.
+    #[inline]
+    pub(super) fn open(&mut self) -> &mut Node {
+        if let Node::Lzf(lzf) = &*self.node {
+            self.node = Arc::new(lzf.expand());
+        }
+        Arc::make_mut(&mut self.node)
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(&*self.node, Node::Lzf(_))
+    }
+
+    /// Compresses the node where that is worth it.
+    pub(super) fn compress(&mut self) {
+        if let Some(lzf) = Lzf::of(&self.node) {
+            self.node = Arc::new(Node::Lzf(lzf));
+        }
     }
 }
 
@@ -118,6 +145,7 @@ impl Quicklist {
             None => {}
             Some(Node::Packed(pack)) => pack.relocate(mover),
             Some(Node::Plain(bytes)) => mover.slice(bytes),
+            Some(Node::Lzf(lzf)) => lzf.relocate(mover),
         }
         Some(from + 1)
     }
@@ -172,14 +200,16 @@ impl Quicklist {
     #[inline]
     pub(super) fn push(&mut self, end: End, element: &[u8], limit: &ListLimit) {
         if limit.is_large(element.len()) {
-            return self.append(Node::Plain(element.into()), end);
+            self.append(Node::Plain(element.into()), end);
+        } else {
+            if self.push_into_node(end, element, limit) {
+                return;
+            }
+            let mut pack = Listpack::new();
+            push_packed(&mut pack, end, element);
+            self.append(Node::Packed(pack), end);
         }
-        if self.push_into_node(end, element, limit) {
-            return;
-        }
-        let mut pack = Listpack::new();
-        push_packed(&mut pack, end, element);
-        self.append(Node::Packed(pack), end);
+        self.tend(end, limit);
     }
 
     /// Pushes into the node at an end if it has room. A node found full loses its spare memory.
@@ -191,6 +221,9 @@ impl Quicklist {
             End::Tail => chunk.nodes.back_mut(),
         };
         let counted = counted.expect("a chunk is never empty");
+        if counted.is_compressed() {
+            counted.open();
+        }
         let Node::Packed(pack) = &*counted.node else { return false };
         if limit.exceeded_by(pack.total_bytes() + element.len() + ENTRY_OVERHEAD, pack.len() + 1) {
             if let Some(Node::Packed(pack)) = Arc::get_mut(&mut counted.node) {
@@ -207,21 +240,30 @@ impl Quicklist {
     }
 
     #[inline]
-    pub(super) fn pop<R>(&mut self, end: End, read: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+    pub(super) fn pop<R>(
+        &mut self,
+        end: End,
+        limit: &ListLimit,
+        read: impl FnOnce(Element<'_>) -> R,
+    ) -> Option<R> {
         let chunk = self.chunk_at_mut(end)?;
         let counted = match end {
             End::Head => chunk.nodes.front_mut(),
             End::Tail => chunk.nodes.back_mut(),
         };
         let counted = counted.expect("a chunk is never empty");
+        if counted.is_compressed() {
+            counted.open();
+        }
         let result = match &*counted.node {
             // The node goes, so a plain element need not be copied when it is shared.
             Node::Plain(bytes) => Some(read(Element::Bytes(bytes))),
             Node::Packed(pack) if pack.len() == 1 => pack.get(0).map(read),
             Node::Packed(_) => match Arc::make_mut(&mut counted.node) {
                 Node::Packed(pack) => pop_packed(pack, end).map(read),
-                Node::Plain(_) => unreachable!("seen as packed above"),
+                Node::Plain(_) | Node::Lzf(_) => unreachable!("seen as packed above"),
             },
+            Node::Lzf(_) => unreachable!("opened above"),
         };
         counted.len -= 1;
         let emptied = counted.len == 0;
@@ -229,6 +271,7 @@ impl Quicklist {
         self.len -= 1;
         if emptied {
             self.drop_node(end);
+            self.tend(end, limit);
         }
         result
     }

@@ -7,7 +7,23 @@ use proptest::prelude::*;
 use super::*;
 
 fn contents(list: &List) -> Vec<Vec<u8>> {
-    list.iter().map(|e| e.to_vec()).collect()
+    let mut elements = Vec::new();
+    list.for_each(|e| elements.push(e.to_vec()));
+    elements
+}
+
+fn seen(list: &List, index: usize, towards: End) -> Vec<Vec<u8>> {
+    let mut elements = Vec::new();
+    list.visit(index, towards, |e| {
+        elements.push(e.to_vec());
+        ControlFlow::Continue(())
+    });
+    elements
+}
+
+/// Which nodes are compressed, from head to tail.
+fn compressed(list: &List) -> Vec<bool> {
+    list.nodes().map(|node| matches!(node, NodeView::Lzf(_))).collect()
 }
 
 fn pushed(count: usize, limit: &ListLimit) -> List {
@@ -68,10 +84,62 @@ fn a_large_element_gets_a_node_of_its_own() {
                 copy.append_listpack(Listpack::from_bytes(&pack.to_bytes()).expect("ours"))
             }
             NodeView::Plain(bytes) => copy.append_plain(bytes),
+            NodeView::Lzf(_) => unreachable!("nothing is compressed unless asked for"),
         }
     }
     copy.settle(&limit);
     assert_eq!(contents(&copy), contents(&list));
+}
+
+#[test]
+fn nodes_far_from_the_ends_are_compressed() {
+    let limit = ListLimit::new(10).with_compress_depth(2);
+    let mut list = pushed(100, &limit);
+    let inner = |nodes: usize| (0..nodes).map(|at| (2..nodes - 2).contains(&at)).collect::<Vec<_>>();
+    assert_eq!(compressed(&list), inner(10));
+    let plain = pushed(100, &ListLimit::new(10));
+    assert_eq!(contents(&list), contents(&plain));
+    assert!(list.memory_usage() < plain.memory_usage());
+
+    // Pushing and popping move the borders, a change inside leaves them.
+    (0..10).for_each(|_| list.push(End::Head, b"new", &limit));
+    assert_eq!(compressed(&list), inner(11));
+    assert!(list.replace(50, b"another", &limit));
+    assert_eq!(list.get(50, |e| e.to_vec()).as_deref(), Some(&b"another"[..]));
+    assert_eq!(list.position(b"another"), Some(50));
+    assert_eq!(compressed(&list), inner(11));
+    (0..30).for_each(|_| assert!(list.pop(End::Tail, &limit, |_| ()).is_some()));
+    assert_eq!(compressed(&list), inner(8));
+    list.remove_range(0, 25, &limit);
+    assert_eq!(compressed(&list)[..2], [false, false]);
+
+    // A list from a file is compressed at once; without the directive nodes open as they are touched.
+    let mut loaded = List::new();
+    plain.nodes().for_each(|node| match node {
+        NodeView::Packed(pack) => loaded.append_listpack(pack.clone()),
+        other => panic!("{other:?}"),
+    });
+    loaded.settle(&limit);
+    assert_eq!(compressed(&loaded), inner(10));
+    let other = ListLimit::new(10);
+    let mut left = contents(&plain);
+    while let Some(element) = loaded.pop(End::Tail, &other, |e| e.to_vec()) {
+        assert_eq!(Some(element), left.pop());
+    }
+    assert!(left.is_empty());
+}
+
+#[test]
+fn what_does_not_shrink_stays_as_it_is() {
+    let limit = ListLimit::new(1).with_compress_depth(1).with_packed_threshold(100);
+    let mut list = List::new();
+    let noise: Vec<u8> = (0..200u8).map(|n| n.wrapping_mul(167) ^ n >> 3).collect();
+    for element in [&b"a"[..], b"short", &noise, &[b'x'; 200], b"z"] {
+        list.push(End::Tail, element, &limit);
+    }
+    assert_eq!(compressed(&list), [false, false, false, true, false]);
+    assert_eq!(list.get(3, |e| e.to_vec()).as_deref(), Some(&[b'x'; 200][..]));
+    assert_eq!(list.remove_equal(End::Head, &[b'x'; 200], 1, &limit), 1);
 }
 
 #[test]
@@ -124,8 +192,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
 
     #[test]
-    fn behaves_like_a_deque(fill in -2..6i32, ops in proptest::collection::vec(op(), 0..200)) {
-        let limit = ListLimit::new(fill).with_packed_threshold(200);
+    fn behaves_like_a_deque(fill in -2..6i32, depth in 0..3usize, ops in proptest::collection::vec(op(), 0..200)) {
+        let limit = ListLimit::new(fill).with_packed_threshold(200).with_compress_depth(depth);
         let (mut list, mut model) = (List::new(), VecDeque::<Vec<u8>>::new());
         let mut shared = Vec::new();
         for op in ops {
@@ -172,11 +240,16 @@ proptest! {
         }
         prop_assert!(contents(&list).iter().eq(model.iter()));
         for index in 0..=model.len() {
-            let forward: Vec<_> = list.iter_from(index).map(|e| e.to_vec()).collect();
+            let one = list.get(index, |e| e.to_vec());
+            prop_assert_eq!(one.as_ref(), model.get(index));
+            let expanded = list.expanded();
+            let forward: Vec<_> = expanded.iter_from(index).map(|e| e.to_vec()).collect();
             prop_assert!(forward.iter().eq(model.iter().skip(index)));
+            prop_assert_eq!(seen(&list, index, End::Tail), forward);
             if index < model.len() {
-                let back: Vec<_> = list.iter_back_from(index).map(|e| e.to_vec()).collect();
+                let back: Vec<_> = expanded.iter_back_from(index).map(|e| e.to_vec()).collect();
                 prop_assert!(back.iter().eq(model.iter().rev().skip(model.len() - 1 - index)));
+                prop_assert_eq!(seen(&list, index, End::Head), back);
             }
         }
         for (copy, before) in shared {

@@ -70,6 +70,10 @@ pub fn write<W: Write>(writer: &mut Writer<W>, list: &List) -> io::Result<()> {
                 writer.put_len(container::PLAIN);
                 writer.put_string(bytes)?;
             }
+            NodeView::Lzf(lzf) => {
+                writer.put_len(if lzf.is_plain() { container::PLAIN } else { container::PACKED });
+                writer.put_lzf(lzf.compressed(), lzf.expanded_len())?;
+            }
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! LZF, the compression of strings in snapshots.
+//! LZF, the compression of strings in snapshots and of list nodes far from the ends.
 //!
 //! ```text
 //! 000lllll  l+1 literal bytes follow
@@ -72,6 +72,12 @@ pub struct Compressor {
     table: Box<[u32]>,
     base: u32,
     out: Vec<u8>,
+}
+
+impl Default for Compressor {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Compressor {
