@@ -46,7 +46,7 @@ pub use raw::item::{Item, Ref};
 pub use relocate::Mover;
 pub use set::{Iter as SetIter, Member, Set, SetLimit, SetView};
 pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
-pub use sorted_set::{Members, Placed, Side, SortedSet, SortedSetLimits};
+pub use sorted_set::{Members, Placed, Side, SortedSet, SortedSetBuilder, SortedSetLimits};
 pub use table::{Ahead, At, Table};
 pub use value::{Kind, NewValue, SharedBytes, Value};
 

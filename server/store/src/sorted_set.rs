@@ -9,6 +9,7 @@
 //! Both halves of the large form clone in a reference count each. What Redis calls a skiplist is a tree here; the name
 //! stays, since clients and files know it.
 
+mod build;
 mod order;
 
 use std::collections::HashSet;
@@ -21,6 +22,7 @@ use crate::relocate::Mover;
 
 use order::{Order, Pairs, Probe};
 
+pub use build::SortedSetBuilder;
 pub use order::Side;
 
 /// When a listpack gives way, as `zset-max-listpack-entries` and `-value` say.
@@ -590,6 +592,16 @@ mod tests {
                 }
             }
             check(&set, &model);
+            let mut builder = SortedSetBuilder::new();
+            model.iter().for_each(|(member, score)| assert!(builder.add(member, 1.0) && !builder.add(member, *score)));
+            let mut built = builder.finish(&limits);
+            check(&built, &model);
+            for (n, score) in [(1u8, 3.5), (250, -7.0), (77, 0.25)] {
+                built.insert(&member(n), score, &limits);
+                set.insert(&member(n), score, &limits);
+                model.insert(member(n), score);
+            }
+            check(&built, &model);
             clones.iter().for_each(|(set, model)| check(set, model));
             set.settle(&SortedSetLimits { entries: 1000, value: 200 });
             prop_assert_eq!(set.encoding(), "listpack");

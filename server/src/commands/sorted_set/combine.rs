@@ -9,8 +9,7 @@ use crate::events::Event;
 use crate::server::{Key, Server};
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::number::parse_i64;
-use std::collections::HashMap;
-use store::{DbIndex, Element, Member, ObjectView, Set, SortedSet, SortedSetLimits, Value};
+use store::{DbIndex, Element, Member, ObjectView, Set, SortedSet, SortedSetBuilder, SortedSetLimits, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
@@ -222,51 +221,51 @@ fn intersect<'s>(inputs: &[Input<'s>], aggregate: Aggregate, mut show: impl FnMu
     });
 }
 
-/// What a command results in, in the large form.
-fn combine(inputs: &[Input<'_>], operation: Operation, aggregate: Aggregate) -> SortedSet {
-    const LARGE: SortedSetLimits = SortedSetLimits { entries: 0, value: 0 };
-    let mut result = SortedSet::default();
-    let mut put = |member: &Element<'_>, score: f64| {
-        result.insert(member.as_bytes(&mut itoa::Buffer::new()), score, &LARGE);
-    };
+/// What a command results in.
+fn combine(
+    inputs: &[Input<'_>],
+    operation: Operation,
+    aggregate: Aggregate,
+    limits: &SortedSetLimits,
+) -> SortedSet {
+    let mut result = SortedSetBuilder::new();
+    let buffer = &mut itoa::Buffer::new();
     match operation {
         Operation::Inter => intersect(inputs, aggregate, |member, score| {
-            put(&member, score);
+            result.add(member.as_bytes(buffer), score);
             true
         }),
         Operation::Diff => {
-            let Some((first, others)) = inputs.split_first() else { return result };
-            let Some(source) = first.source else { return result };
+            let Some((first, others)) = inputs.split_first() else { return result.finish(limits) };
+            let Some(source) = first.source else { return result.finish(limits) };
             let others: Vec<Source<'_>> = others.iter().filter_map(|input| input.source).collect();
             source.for_each(|member, score| {
                 if !others.iter().any(|other| other.score(&member).is_some()) {
-                    put(&member, score);
+                    result.add(member.as_bytes(buffer), score);
                 }
             });
         }
         Operation::Union => {
             let mut inputs = inputs.to_vec();
             inputs.sort_by_key(Input::len);
-            let mut scores: HashMap<Vec<u8>, f64> = HashMap::new();
             for input in &inputs {
                 let Some(source) = input.source else { continue };
                 source.for_each(|member, score| {
                     let value = input.weighted_number(score, aggregate);
-                    scores
-                        .entry(member.to_vec())
-                        .and_modify(|so_far| *so_far = aggregate.bring_in(*so_far, value))
-                        .or_insert(value);
+                    result.put(member.as_bytes(buffer), |so_far| {
+                        so_far.map_or(value, |so_far| aggregate.bring_in(so_far, value))
+                    });
                 });
             }
-            scores.iter().for_each(|(member, score)| put(&Element::Bytes(member), *score));
         }
     }
-    result
+    result.finish(limits)
 }
 
 fn list(cx: &mut Cx<'_>, args: &mut Args<'_>, operation: Operation, name: &str) -> CommandResult {
     let request = Request::parse(cx, args, operation, Knows::Scores, name)?;
-    let result = combine(&request.inputs(cx.server, cx.db), operation, request.aggregate);
+    let limits = SortedSetLimits { entries: 0, value: 0 }; // read once and dropped, whatever its form
+    let result = combine(&request.inputs(cx.server, cx.db), operation, request.aggregate, &limits);
     write_members_head(&mut cx.reply, result.len(), request.with_scores);
     for (member, score) in result.iter(0, false) {
         write_member(&mut cx.reply, &member, request.with_scores.then_some(score));
@@ -296,8 +295,7 @@ fn store(
     let target = cx.key(args.next());
     let request = Request::parse(cx, args, operation, Knows::Nothing, name)?;
     let limits = cx.server.limits().sorted_set;
-    let mut result = combine(&request.inputs(cx.server, cx.db), operation, request.aggregate);
-    result.settle(&limits);
+    let result = combine(&request.inputs(cx.server, cx.db), operation, request.aggregate, &limits);
     if request.aggregate == Aggregate::Count {
         propagate_result(cx, target, &result); // Redis 7.0 does not know it
     }

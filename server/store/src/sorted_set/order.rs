@@ -95,6 +95,33 @@ impl Default for Order {
 }
 
 impl Order {
+    /// An order of pairs that come in it. O(n). Nodes keep an eighth of their room for what comes later.
+    pub(super) fn from_sorted<'m>(pairs: impl Iterator<Item = (f64, &'m [u8])>) -> Self {
+        let mut kids = Vec::new();
+        let (mut leaf, mut len) = (Leaf::default(), 0);
+        for (score, member) in pairs {
+            if leaf.len() >= PAIRS - PAIRS / 8 || leaf.bytes.len() >= LEAF_BYTES - LEAF_BYTES / 8 {
+                kids.push(std::mem::take(&mut leaf).into_kid());
+            }
+            leaf.push(score, member);
+            len += 1;
+        }
+        if len == 0 {
+            return Self::default();
+        }
+        kids.push(leaf.into_kid());
+        while kids.len() > 1 {
+            let mut above = Vec::new();
+            let mut left = kids.into_iter();
+            while left.len() > 0 {
+                let some: Vec<Kid> = left.by_ref().take(KIDS - KIDS / 8).collect();
+                above.push(Kid::new(Arc::new(Node::Inner(some))));
+            }
+            kids = above;
+        }
+        Self { root: kids.remove(0).node, len }
+    }
+
     /// How many pairs lie before a place.
     pub(super) fn rank(&self, probe: Probe<'_>) -> usize {
         let (mut node, mut rank) = (&*self.root, 0);
@@ -113,7 +140,7 @@ impl Order {
     /// Adds a pair that is not there.
     pub(super) fn insert(&mut self, score: f64, member: &[u8]) {
         self.len += 1;
-        let Some(right) = insert(&mut self.root, score, member) else { return };
+        let Some(right) = insert(&mut self.root, score, member, true) else { return };
         let left = Kid::new(self.root.clone());
         self.root = Arc::new(Node::Inner(vec![left, right]));
     }
@@ -218,26 +245,38 @@ fn relocate(node: &mut Arc<Node>, count: usize, rank: usize, mover: &mut Mover<'
     }
 }
 
-fn insert(node: &mut Arc<Node>, score: f64, member: &[u8]) -> Option<Kid> {
+/// `is_last`: nothing lies behind this subtree. Pairs that come in their order, like moments, fill their nodes then
+/// instead of leaving halves behind.
+fn insert(node: &mut Arc<Node>, score: f64, member: &[u8], is_last: bool) -> Option<Kid> {
     match Arc::make_mut(node) {
         Node::Leaf(leaf) => {
-            let mut right = leaf.is_full().then(|| leaf.split_off(leaf.len() / 2));
             let at = leaf.rank(Probe::Pair(score, member));
-            match &mut right {
-                Some(right) if at == leaf.len() => {
-                    let at = right.rank(Probe::Pair(score, member));
-                    right.insert(at, score, member);
-                }
-                _ => leaf.insert(at, score, member),
+            if !leaf.is_full() {
+                leaf.insert(at, score, member);
+                return None;
             }
-            right.map(|leaf| Kid::new(Arc::new(Node::Leaf(leaf))))
+            let appends = is_last && at == leaf.len();
+            let middle = if appends { at } else { leaf.len() / 2 };
+            let mut right = leaf.split_off(middle);
+            if at < middle || at == middle && !appends {
+                leaf.insert(at, score, member);
+            } else {
+                right.insert(at - middle, score, member);
+            }
+            Some(Kid::new(Arc::new(Node::Leaf(right))))
         }
         Node::Inner(kids) => {
             let at = kid_before(kids, Probe::Pair(score, member));
-            let right = insert(&mut kids[at].node, score, member);
-            kids[at].refresh();
-            kids.insert(at + 1, right?);
-            (kids.len() > KIDS).then(|| Kid::new(Arc::new(Node::Inner(kids.split_off(KIDS / 2)))))
+            let is_last = is_last && at == kids.len() - 1;
+            let kid = &mut kids[at];
+            let right = insert(&mut kid.node, score, member, is_last);
+            kid.count += 1;
+            kid.first = kid.first.min(score);
+            let right = right?;
+            kid.count -= right.count;
+            kids.insert(at + 1, right);
+            let middle = if is_last { KIDS } else { KIDS / 2 };
+            (kids.len() > KIDS).then(|| Kid::new(Arc::new(Node::Inner(kids.split_off(middle)))))
         }
     }
 }
@@ -261,9 +300,10 @@ fn remove(node: &mut Arc<Node>, score: f64, member: &[u8]) -> bool {
             });
             let removed = remove(&mut kids[at].node, score, member);
             if removed {
-                kids[at].count -= 1;
-                if kids[at].count > 0 {
-                    kids[at].refresh();
+                let kid = &mut kids[at];
+                kid.count -= 1;
+                if kid.count > 0 && kid.first == score {
+                    kid.first = kid.node.first_leaf().scores[0];
                 }
                 join(kids, at);
             }
@@ -342,6 +382,19 @@ impl Kid {
 }
 
 impl Leaf {
+    fn push(&mut self, score: f64, member: &[u8]) {
+        self.scores.push(score);
+        self.bytes.extend_from_slice(member);
+        self.ends.push(u32::try_from(self.bytes.len()).expect("members of a leaf take up to 4 GB"));
+    }
+
+    fn into_kid(mut self) -> Kid {
+        self.scores.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        Kid::new(Arc::new(Node::Leaf(self)))
+    }
+
     fn len(&self) -> usize {
         self.scores.len()
     }

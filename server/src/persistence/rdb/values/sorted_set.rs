@@ -14,7 +14,7 @@ use super::super::input::Input;
 use super::super::writer::Writer;
 use super::super::ziplist;
 use common::number::parse_f64;
-use store::{Element, Listpack, Placed, SortedSet, SortedSetLimits};
+use store::{Element, Listpack, SortedSet, SortedSetBuilder, SortedSetLimits};
 
 const TEXT: u8 = 3;
 const BINARY: u8 = 5;
@@ -58,18 +58,18 @@ fn packed(pack: Listpack, limits: &SortedSetLimits) -> Result<SortedSet, RdbCaus
 
 fn pairs<R: Read>(kind: u8, input: &mut Input<R>, limits: &SortedSetLimits) -> Result<SortedSet, RdbCause> {
     let count = input.len()?;
-    let mut set = SortedSet::default();
+    let mut set = SortedSetBuilder::new();
     for _ in 0..count {
         let member = input.string()?;
         let score = if kind == BINARY { f64::from_le_bytes(input.array()?) } else { text_score(input)? };
         if score.is_nan() {
             return Err(NOT_A_NUMBER);
         }
-        if set.insert(&member, score, limits) != Placed::New {
+        if !set.add(&member, score) {
             return Err(TWICE);
         }
     }
-    Ok(set)
+    Ok(set.finish(limits))
 }
 
 fn text_score<R: Read>(input: &mut Input<R>) -> Result<f64, RdbCause> {
