@@ -50,7 +50,7 @@ FUZZ_SECONDS ?= 30
 DIFFERENTIAL_STEPS ?= 200000
 
 .PHONY: help run release test test-parts fmt clippy unit clients conformance conformance-all certs
-.PHONY: bench bench-memory bench-snapshot bench-expiry big-collections bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri differential soak clean-cache
+.PHONY: fuzz-builds bench bench-memory bench-snapshot bench-expiry big-collections bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri differential soak clean-cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,7 +73,7 @@ certs: ## Make a private CA, a server and a client certificate in certs/
 ## --- tests --------------------------------------------------------------------------------------------------
 
 # .ci/run takes these one by one, to time them.
-TEST_PARTS := fmt clippy clients certs unit release conformance
+TEST_PARTS := fmt clippy fuzz-builds clients certs unit release conformance
 
 test: $(TEST_PARTS) ## Everything that must pass before a change goes in
 
@@ -85,6 +85,12 @@ fmt: ## Is the code formatted?
 
 clippy: ## Lints, with warnings as errors
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# Nothing else would notice when a change leaves them behind.
+fuzz-builds: ## Do the fuzz targets compile?
+	for manifest in $$(git ls-files '*fuzz/Cargo.toml'); do \
+		cargo check --quiet --manifest-path "$$manifest" --bins --target-dir target/fuzz || exit 1; \
+	done
 
 # The black-box suite starts the daemons that this builds.
 unit: certs clients ## Unit, property, black-box and differential tests
@@ -141,16 +147,19 @@ bench-instructions: release ## Instructions per GET and SET under callgrind, bes
 
 # Every fuzz/ crate in the tree; each of its targets gets FUZZ_SECONDS. New inputs go to corpus/, which git ignores;
 # seeds/ is kept with the code. The host's triple is named because cargo-fuzz would take its own.
-fuzz: ## Each fuzz target for half a minute (FUZZ_SECONDS=…); needs nightly and cargo-fuzz
+# Without a nightly toolchain, the stable one is told to take the fuzzer's flags.
+FUZZ_CARGO = $$(cargo +nightly --version >/dev/null 2>&1 && echo cargo +nightly || echo env RUSTC_BOOTSTRAP=1 cargo)
+
+fuzz: ## Each fuzz target for half a minute (FUZZ_SECONDS=…); needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz" >&2; exit 1; }
 	@host=$$(rustc -vV | sed -n 's/^host: //p'); found=no; \
 	for manifest in $$(git ls-files '*fuzz/Cargo.toml'); do \
 		dir=$$(dirname "$$manifest"); \
-		for target in $$(cargo +nightly fuzz list --fuzz-dir "$$dir"); do \
+		for target in $$($(FUZZ_CARGO) fuzz list --fuzz-dir "$$dir"); do \
 			found=yes; echo "== $$dir $$target for $(FUZZ_SECONDS) s"; \
 			mkdir -p "$$dir/corpus/$$target"; \
 			seeds=$$(ls -d "$$dir/seeds/$$target" 2>/dev/null || true); \
-			RUSTFLAGS= cargo +nightly fuzz run --target "$$host" --fuzz-dir "$$dir" "$$target" \
+			RUSTFLAGS= $(FUZZ_CARGO) fuzz run --target "$$host" --fuzz-dir "$$dir" "$$target" \
 				"$$dir/corpus/$$target" $$seeds -- -max_total_time=$(FUZZ_SECONDS); \
 		done; \
 	done; [[ $$found == yes ]] || { echo "no fuzz target found" >&2; exit 1; }

@@ -10,6 +10,13 @@
 #[path = "../../src/config/mod.rs"]
 mod config;
 
+/// What the module asks of the rest of the server.
+mod process {
+    pub fn umask() -> u32 {
+        0o022
+    }
+}
+
 use common::config::syntax::{push_quoted, split_args};
 use config::{Config, SetBy};
 use libfuzzer_sys::fuzz_target;

@@ -25,7 +25,15 @@ impl RdbSink for Kept {
 fn write(records: &[Record]) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new(), true, true);
     let replication = Some(ReplicationInfo { stream_db: 0, id: "x", offset: 1 });
-    let info = Info { redis_version: "7.0.15", ctime: 1, used_memory: 1, replication, aof_base: true, has_expiring_fields: true };
+    let info = Info {
+        redis_version: "7.0.15",
+        ctime: 1,
+        used_memory: 1,
+        replication,
+        aof_base: true,
+        has_expiring_fields: true,
+        has_producers: true,
+    };
     writer.header(&info).unwrap();
     for record in records {
         writer.select_db(record.db).unwrap();

@@ -21,10 +21,11 @@ const CHANGES: usize = 64;
 
 fn limits(choice: u8) -> Limits {
     if choice & 1 == 0 {
-        return Limits::default();
+        let list = ListLimit::default().with_compress_depth(usize::from(choice >> 2 & 3));
+        return Limits { list, ..Limits::default() };
     }
     Limits {
-        list: ListLimit::new(2),
+        list: ListLimit::new(2).with_compress_depth(usize::from(choice >> 2 & 3)),
         set: SetLimit { ints: 2, entries: 2, value: 4 },
         sorted_set: SortedSetLimits { entries: 2, value: 4 },
         hash: HashLimit { entries: 2, value: 4 },
@@ -44,6 +45,18 @@ fn dumped(value: &RdbValue) -> Vec<u8> {
     }
 }
 
+/// Integers in a set that is no integer set, since it held something else once, are one after a dump, as in Redis.
+fn are_same_integers(one: &RdbValue, other: &RdbValue) -> bool {
+    let members = |value: &RdbValue| -> Option<Vec<Vec<u8>>> {
+        let RdbValue::Object(object) = value else { return None };
+        let ObjectView::Set(set) = object.view() else { return None };
+        let mut members: Vec<Vec<u8>> = set.iter().map(|member| member.to_vec()).collect();
+        members.sort();
+        Some(members)
+    };
+    members(one).is_some_and(|own| Some(own) == members(other))
+}
+
 /// Everything can be read, each way that commands read it.
 fn read(object: &Object) {
     assert!(!object.is_empty());
@@ -51,9 +64,11 @@ fn read(object: &Object) {
     let len = object.len();
     match object.view() {
         ObjectView::List(list) => {
-            assert_eq!(list.iter().count(), len);
-            assert_eq!(list.iter_back_from(len - 1).count(), len);
-            assert!(list.get(len / 2).is_some() && list.get(len).is_none());
+            let mut seen = 0;
+            list.for_each(|_| seen += 1);
+            assert_eq!(seen, len);
+            assert_eq!(list.expanded().iter_back_from(len - 1).count(), len);
+            assert!(list.get(len / 2, |_| ()).is_some() && list.get(len, |_| ()).is_none());
         }
         ObjectView::Set(set) => {
             assert_eq!(set.iter().count(), len);
@@ -124,7 +139,7 @@ fuzz_target!(|data: &[u8]| {
     let Some(value) = restored(content, if choice & 2 == 0 { 12 } else { 80 }, &limits) else { return };
     let first = dumped(&value);
     let again = rdb::restore(&first, true, &limits).expect("what was dumped here is taken back");
-    assert!(dumped(&again) == first);
+    assert!(dumped(&again) == first || are_same_integers(&value, &again));
     if let RdbValue::Object(mut object) = value {
         read(&object);
         let before = object.clone();

@@ -31,7 +31,7 @@ fn check(bytes: &[u8]) {
     list.push(End::Head, b"-129", &limit);
     list.push(End::Tail, b"tail", &limit);
     assert_eq!(list.pop(End::Head, &limit, |e| e.to_vec()).as_deref(), Some(&b"-129"[..]));
-    assert!(list.iter().map(|e| e.to_vec()).take(forward.len()).eq(forward.iter().cloned()));
+    assert!(list.expanded().iter().map(|e| e.to_vec()).take(forward.len()).eq(forward.iter().cloned()));
     pack.insert(forward.len() / 2, Element::from_bytes(b"12345678901"));
     pack.remove_range(forward.len() / 2, 1);
     assert!(pack.iter().map(|e| e.to_vec()).eq(forward));
