@@ -12,7 +12,8 @@ use std::ptr::null_mut;
 use std::sync::OnceLock;
 use store::Mover;
 
-/// Wraps a function that replies `(failed, value)` into a C function that replies `value`, or raises it when failed.
+/// Wraps a function that replies `(failed, value…)` into a C function that replies the values, or raises the one there is
+/// when it failed.
 ///
 /// The crate can raise strings only, and a Lua function in between would lose the caller's line: a tail call
 /// (`return redis.call(…)`) to a Lua function replaces the caller's frame, one to a C function does not.
@@ -40,14 +41,16 @@ unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: there is at least the value just pushed.
     unsafe { ffi::lua_insert(state, 1) };
     // SAFETY: the function lies below its `count` arguments.
-    unsafe { ffi::lua_call(state, count, 2) };
-    // SAFETY: two results lie on top.
-    let failed = unsafe { ffi::lua_toboolean(state, -2) };
+    unsafe { ffi::lua_call(state, count, ffi::LUA_MULTRET) };
+    // SAFETY: the stack holds the results and nothing else.
+    let results = unsafe { ffi::lua_gettop(state) };
+    // SAFETY: the first of them lies at the bottom; where there is none, that reads as false.
+    let failed = unsafe { ffi::lua_toboolean(state, 1) };
     if failed != 0 {
         // SAFETY: the value to raise is on top.
         unsafe { ffi::lua_error(state) };
     }
-    1
+    (results - 1).max(0)
 }
 
 /// The processor's time stamp counter; `None` where there is none that a program may read.

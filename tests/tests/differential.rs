@@ -7,6 +7,8 @@
 mod admin;
 #[path = "differential/groups.rs"]
 mod groups;
+#[path = "differential/libraries.rs"]
+mod libraries;
 
 use ochre_tests::{Client, Reply, Settings};
 

@@ -1,6 +1,7 @@
 //! Between Lua and RESP: arguments of `redis.call`, its replies, and what a script returns.
 
 use super::ScriptHost;
+use super::libraries::format_g;
 use super::lua::{MAX_DEPTH, Outcome, number, refusal};
 use crate::context::{Caller, Cx};
 use common::command::{Args, CommandError, Flags};
@@ -19,7 +20,7 @@ pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::
         match arg {
             Value::String(text) => words.push(text.as_bytes().to_vec()),
             Value::Integer(number) => words.push(number.to_string().into_bytes()),
-            Value::Number(number) => words.push(number_text(*number).into_bytes()),
+            Value::Number(number) => words.push(format_g(*number, 17).into_bytes()),
             _ => {
                 return refusal(lua, "ERR Lua redis lib command arguments must be strings or integers");
             }
@@ -69,31 +70,6 @@ fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), Comm
     cx.server.scripts.wrote |= command.flags.has(Flags::WRITE);
     crate::dispatch::call_nested(cx, id, command, &args);
     Ok(())
-}
-
-/// A Lua number as a command's argument: C's `%.17g`.
-fn number_text(number: f64) -> String {
-    if number.is_nan() {
-        return if number.is_sign_negative() { "-nan".to_owned() } else { "nan".to_owned() };
-    }
-    if number.is_infinite() {
-        return if number < 0.0 { "-inf".to_owned() } else { "inf".to_owned() };
-    }
-    let scientific = format!("{number:.16e}");
-    let (mantissa, exponent) = scientific.split_once('e').expect("that format has an exponent");
-    let exponent: i32 = exponent.parse().expect("digits");
-    let trim = |text: &str| {
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text.to_owned()
-        }
-    };
-    if !(-4..17).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{}e{sign}{:02}", trim(mantissa), exponent.abs());
-    }
-    trim(&format!("{number:.*}", (16 - exponent).max(0) as usize))
 }
 
 /// One reply at `at` as a Lua value.
@@ -257,27 +233,4 @@ fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize, fail
         count += 1;
     }
     reply.array_at(mark, count);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_as_c_prints_them() {
-        for (number, text) in [
-            (1.0, "1"),
-            (1.5, "1.5"),
-            (0.1, "0.10000000000000001"),
-            (-0.0, "-0"),
-            (1e16, "10000000000000000"),
-            (1e17, "1e+17"),
-            (1.25e-5, "1.2500000000000001e-05"),
-            (0.0001, "0.0001"),
-            (f64::INFINITY, "inf"),
-            (123456789012345678.0, "1.2345678901234568e+17"),
-        ] {
-            assert_eq!(number_text(number), text);
-        }
-    }
 }

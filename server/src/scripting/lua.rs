@@ -271,6 +271,7 @@ fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result<Table> {
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
     functions.raw_set("raising", lua.create_function(crate::sys::raising)?)?;
     functions.raw_set("constants", constants(lua)?)?;
+    functions.raw_set("libraries", super::libraries::all(lua)?)?;
     Ok(functions)
 }
 
@@ -361,8 +362,9 @@ fn place(lua: &Lua, level: usize) -> Option<(String, i64)> {
         .map_while(|level| {
             lua.inspect_stack(level, |debug| {
                 let source = debug.source().source.map(|source| source.into_owned());
+                // Neither C's nor the prelude's.
                 source
-                    .filter(|source| source.starts_with('@'))
+                    .filter(|source| !source.starts_with('='))
                     .zip(debug.current_line().map(|line| line as i64))
             })
         })

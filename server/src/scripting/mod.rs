@@ -6,6 +6,7 @@
 //! others (with -BUSY, mostly) until it resumes the script.
 
 mod convert;
+mod libraries;
 mod lua;
 
 pub use lua::{Sha, sha_of};

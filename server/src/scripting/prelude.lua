@@ -18,6 +18,16 @@ local function lock(contents)
   return front
 end
 
+-- What makes a table read-only is nobody's business.
+local function hide_locks(get)
+  return function(value)
+    if locked[value] then
+      return nil
+    end
+    return get(value)
+  end
+end
+
 -- unpack(t, 0, 2^31-1) crashes stock 5.1.5 (CVE-2025-46817): the number of results is checked first.
 local function safe_unpack(list, first, last)
   first, last = tonumber(first or 1), tonumber(last or #list)
@@ -87,7 +97,7 @@ end
 
 local visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
-  getmetatable = getmetatable, ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
+  getmetatable = hide_locks(getmetatable), ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
   select = select, setmetatable = refuse_locked(setmetatable), tonumber = tonumber, tostring = tostring, type = type,
   xpcall = raw_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = refuse_locked(rawset),
   string = lock(string), table = lock(table), math = lock(math), os = lock({ clock = host.clock }),
@@ -95,6 +105,9 @@ local visible = {
   pcall = function(...) return settle(raw_pcall(...)) end,
 }
 visible.server = visible.redis
+for name, library in pairs(host.libraries) do
+  visible[name] = lock(library)
+end
 setmetatable(visible, { __index = function(_, name)
   error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
 end })
