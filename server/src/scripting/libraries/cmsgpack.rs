@@ -2,7 +2,7 @@
 //!
 //! Tables whose keys are 1 to n become arrays, others maps. Numbers without a fraction become integers.
 
-use super::{Arguments, Failure, MOST_BYTES, Outcome, export, string};
+use super::{Arguments, Failure, MOST_BYTES, MOST_VALUES, Outcome, export, string};
 use mlua::{Lua, MultiValue, Table, Value};
 
 /// A table inside this many others is packed as nil: what also ends one that holds itself.
@@ -11,8 +11,6 @@ const MOST_NESTED: usize = 16;
 const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
 /// Depth of what is unpacked.
 const DEEPEST: usize = 1000;
-/// Values that one call may give back: Lua's stack holds no more.
-const MOST_VALUES: usize = 7999;
 
 pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;

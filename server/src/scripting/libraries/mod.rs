@@ -12,6 +12,8 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 /// Bytes that one call may produce: what Lua could hold of them is not much more.
 const MOST_BYTES: usize = 512 << 20;
+/// Values that one call may give back: Lua's stack holds no more.
+const MOST_VALUES: usize = 7999;
 
 /// Why a function failed.
 pub(super) enum Failure {

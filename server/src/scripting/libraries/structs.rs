@@ -7,15 +7,13 @@
 //! c[n]  n bytes (1); c0: packed whole, unpacked as many as the number before said       s  ends with a zero byte
 //! ```
 
-use super::{Arguments, Failure, MOST_BYTES, Outcome, export, number, string};
+use super::{Arguments, Failure, MOST_BYTES, MOST_VALUES, Outcome, export, number, string};
 use mlua::{Lua, MultiValue, Table, Value};
 
 /// The largest integer, bytes.
 const MAX_INT: usize = 32;
 /// The strictest alignment that `!` alone stands for.
 const MAX_ALIGN: usize = 8;
-/// Values that one call may give back: Lua's stack holds no more.
-const MOST_VALUES: usize = 7999;
 
 pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
