@@ -1,6 +1,6 @@
 //! INFO: Redis's fields in Redis's order, and figures that are true.
 
-use ochre_tests::{Server, Settings, wait_until};
+use ochre_tests::{Client, Server, Settings, check, wait_until};
 use std::process::Command;
 
 /// Fields of Redis that are missing here, with the reason.
@@ -125,4 +125,53 @@ fn traffic_and_memory_are_counted() {
         client.run("CONFIG RESETSTAT");
         assert!(number("total_net_input_bytes") < 1_000);
     }
+}
+
+#[test]
+fn large_requests_and_replies_are_logged() {
+    let server = Server::start();
+    let client = &mut server.client();
+    check(
+        client,
+        &[
+            (
+                "CONFIG GET commandlog-*-larger-than",
+                "*4 $30 commandlog-request-larger-than $7 1048576 $28 commandlog-reply-larger-than $7 1048576",
+            ),
+            ("COMMANDLOG LEN large-request", ":0"),
+            ("CONFIG SET commandlog-request-larger-than 100 commandlog-reply-larger-than 60", "+OK"),
+            (
+                "COMMANDLOG LEN nosuch",
+                "-ERR type should be one of the following: slow, large-request, large-reply",
+            ),
+            ("COMMANDLOG GET -2 slow", "-ERR count should be greater than or equal to -1"),
+            ("COMMANDLOG GET 1", "-ERR wrong number of arguments for 'commandlog|get' command"),
+            ("CLIENT SETNAME me", "+OK"),
+        ],
+    );
+    let value = "v".repeat(80);
+    check(client, &[(format!("SET k {value}").as_str(), "+OK"), ("STRLEN k", ":80")]);
+    client.run("GET k");
+    check(client, &[("COMMANDLOG LEN large-request", ":2"), ("COMMANDLOG LEN large-reply", ":2")]);
+    // Each in its own log, the value being bytes: *3 $3 SET $1 k $80 … and $80 ….
+    let entry = |client: &mut Client, kind: &str| client.run(&format!("COMMANDLOG GET 1 {kind}")).to_string();
+    let reply = entry(client, "large-reply");
+    let request = entry(client, "large-request");
+    assert!(
+        request.contains(":107\r\n*3\r\n$3\r\nSET\r\n") && request.ends_with("$2\r\nme\r\n"),
+        "{request}"
+    );
+    assert!(reply.contains(":87\r\n*2\r\n$3\r\nGET\r\n"), "{reply}");
+    check(
+        client,
+        &[
+            ("COMMANDLOG RESET large-request", "+OK"),
+            ("COMMANDLOG LEN large-request", ":0"),
+            ("COMMANDLOG LEN slow", ":0"),
+            ("CONFIG SET commandlog-reply-larger-than -1", "+OK"),
+            ("CONFIG SET slowlog-log-slower-than 0", "+OK"),
+            ("SLOWLOG RESET", "+OK"),
+            ("COMMANDLOG LEN slow", ":1"),
+        ],
+    );
 }

@@ -436,6 +436,10 @@ pub struct Config {
     /// Microseconds; -1 means none.
     pub slowlog_log_slower_than: i64,
     pub slowlog_max_len: u64,
+    pub commandlog_request_larger_than: i64,
+    pub commandlog_large_request_max_len: u64,
+    pub commandlog_reply_larger_than: i64,
+    pub commandlog_large_reply_max_len: u64,
     pub tracking_table_max_keys: u64,
     /// Milliseconds; 0 means off.
     pub latency_monitor_threshold: u64,
@@ -613,6 +617,10 @@ impl Config {
             active_expire_effort: 0,
             slowlog_log_slower_than: 0,
             slowlog_max_len: 0,
+            commandlog_request_larger_than: 0,
+            commandlog_large_request_max_len: 0,
+            commandlog_reply_larger_than: 0,
+            commandlog_large_reply_max_len: 0,
             tracking_table_max_keys: 0,
             latency_monitor_threshold: 0,
             max_memory: 0,

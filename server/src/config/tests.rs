@@ -17,6 +17,10 @@ const OURS: &[&str] = &[
     "unixsocketgroup",
     "max-new-connections-per-cycle",
     "max-new-tls-connections-per-cycle",
+    "commandlog-large-reply-max-len",
+    "commandlog-large-request-max-len",
+    "commandlog-reply-larger-than",
+    "commandlog-request-larger-than",
     "stream-idmp-duration",
     "stream-idmp-maxsize",
 ];

@@ -4,6 +4,7 @@ use super::{Flow, park};
 use crate::context::{Caller, Cx};
 use crate::replication::Propagate;
 use crate::server::Ochre;
+use crate::stats::LogKind;
 use crate::{monitor, tracking};
 use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
 
@@ -43,7 +44,7 @@ fn perform(
     command: &'static Command<Ochre>,
     args: &Args<'_>,
 ) -> Option<Outcome> {
-    let (mark, dirty) = (cx.reply.mark(), cx.server.dirty);
+    let (mark, written, dirty) = (cx.reply.mark(), cx.reply.len(), cx.server.dirty);
     // Only a call within another finds something here.
     let outer = (cx.caller != Caller::Client).then(|| std::mem::take(&mut cx.propagate));
     let db = cx.db;
@@ -65,9 +66,6 @@ fn perform(
             counts.latency.record(elapsed);
         }
     }
-    if elapsed >= cx.server.slow.noteworthy_ns && !blocked {
-        note_slow(cx, command, &args, elapsed);
-    }
     if cx.server.is_observed {
         if cx.resumed.is_none() {
             monitor::show(cx, command, &args);
@@ -79,6 +77,12 @@ fn perform(
         Ok(Outcome::Failed) => cx.server.stats.commands[id.index()].failed += 1,
         Err(error) => fail(cx, id, mark, error),
     }
+    let slow = &cx.server.slow;
+    let replied = cx.reply.len() - written;
+    let is_large = replied >= slow.large_reply || cx.query_buffer.0 >= slow.large_request;
+    if (elapsed >= slow.noteworthy_ns || is_large) && !blocked {
+        note(cx, command, &args, elapsed, replied);
+    }
     let propagate = std::mem::take(&mut cx.propagate);
     if let Some(outer) = outer {
         cx.propagate = outer;
@@ -89,22 +93,40 @@ fn perform(
     result.ok()
 }
 
-/// Tells slow log and latency monitor of a command that took long.
+/// Tells the logs and the latency monitor of a command that took long or may have been large.
 #[cold]
-fn note_slow(cx: &mut Cx<'_>, command: &Command<Ochre>, args: &Args<'_>, elapsed_ns: u64) {
+fn note(cx: &mut Cx<'_>, command: &Command<Ochre>, args: &Args<'_>, elapsed_ns: u64, replied: usize) {
     let at_s = cx.server.time.now_ms() / 1000;
     let event = if command.flags.has(Flags::FAST) { "fast-command" } else { "command" };
     cx.server.slow.sample(event, at_s, elapsed_ns);
-    if command.flags.has(Flags::SKIP_SLOWLOG) || !cx.server.slow.logs(elapsed_ns) {
+    if command.flags.has(Flags::SKIP_SLOWLOG) {
         return;
     }
-    // A script's commands are nobody's, as in Redis.
-    let client = cx.server.clients.get(cx.slot).filter(|_| cx.caller != Caller::Script);
-    let (peer, name) = client.map_or_else(
-        || ("?:0".to_owned(), Vec::new()),
-        |client| (client.address().to_owned(), client.name.clone()),
-    );
-    cx.server.slow.log(at_s, elapsed_ns, args, peer, name);
+    // What scripts and EXEC call did not come as a request of its own.
+    let asked = if cx.query_buffer.0 > 0 { request_bytes(args) } else { 0 };
+    let values = [
+        (LogKind::Slow, elapsed_ns / 1000),
+        (LogKind::LargeRequest, asked as u64),
+        (LogKind::LargeReply, replied as u64),
+    ];
+    for (kind, value) in values {
+        if !cx.server.slow.logs(kind, value) {
+            continue;
+        }
+        // A script's commands are nobody's, as in Redis.
+        let client = cx.server.clients.get(cx.slot).filter(|_| cx.caller != Caller::Script);
+        let (peer, name) = client.map_or_else(
+            || ("?:0".to_owned(), Vec::new()),
+            |client| (client.address().to_owned(), client.name.clone()),
+        );
+        cx.server.slow.log(kind, at_s, value, args, peer, name);
+    }
+}
+
+/// Bytes that the words take as a request.
+fn request_bytes(args: &Args<'_>) -> usize {
+    let head = |number: usize| 3 + number.checked_ilog10().unwrap_or(0) as usize + 1;
+    head(args.count()) + args.all().map(|word| head(word.len()) + word.len() + 2).sum::<usize>()
 }
 
 #[cold]

@@ -4,7 +4,7 @@ mod latency;
 mod slow;
 
 pub use latency::LatencyHistogram;
-pub use slow::{Sample, Series, Slow, SlowEntry, secrets};
+pub use slow::{LogKind, Sample, Series, Slow, SlowEntry, secrets};
 
 use common::command::CommandError;
 use std::collections::BTreeMap;

@@ -1,7 +1,6 @@
-//! What took long: the slow log of commands, and the latency monitor's samples of events.
+//! What took long or was large: the logs of such commands, and the latency monitor's samples of events.
 //!
-//! Both look at a command only when it took at least the lower of their thresholds, so that the others pay for one
-//! comparison.
+//! Each looks at a command only when it reached a threshold, so that the others pay for a comparison or two.
 
 use crate::config::{self, Config};
 use common::command::Args;
@@ -13,15 +12,26 @@ const MOST_BYTES: usize = 128;
 /// Samples kept of an event; one second makes one sample at most.
 const SAMPLES: usize = 160;
 
-/// A command that took long.
+/// What a log of commands is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// Commands that took long, by microseconds.
+    Slow,
+    /// Commands whose words are large, by bytes of the request.
+    LargeRequest,
+    /// Commands with a large reply, by bytes.
+    LargeReply,
+}
+
+/// A command that took long or was large.
 #[derive(Debug)]
 pub struct SlowEntry {
     /// Counts up, whatever is forgotten.
     pub id: i64,
     /// Unix time when it ended, seconds.
     pub at_s: i64,
-    /// How long it took.
-    pub duration_us: i64,
+    /// How long it took, microseconds, or how large it was, bytes.
+    pub value: i64,
     /// Its words, shortened, secrets left out.
     pub words: Vec<Vec<u8>>,
     /// How many words it had.
@@ -76,20 +86,38 @@ impl Series {
     }
 }
 
-/// Slow log and latency monitor.
+/// One of the logs.
+#[derive(Debug, Default)]
+struct Log {
+    /// What has this value goes in; `None` when nothing is logged.
+    threshold: Option<u64>,
+    /// Entries kept.
+    most: usize,
+    /// The latest first.
+    entries: VecDeque<SlowEntry>,
+    next_id: i64,
+}
+
+impl Log {
+    fn follow(&mut self, threshold: i64, most: u64) {
+        self.most = usize::try_from(most).unwrap_or(usize::MAX);
+        self.threshold = u64::try_from(threshold).ok().filter(|_| self.most > 0);
+    }
+}
+
+/// The logs and the latency monitor.
 #[derive(Debug)]
 pub struct Slow {
     /// Commands that take less are of no interest, nanoseconds.
     pub noteworthy_ns: u64,
-    /// `slowlog-log-slower-than`; `None` when nothing is logged.
-    log_us: Option<u64>,
-    /// `slowlog-max-len`.
-    log_len: usize,
+    /// Requests of fewer bytes are of no interest.
+    pub large_request: usize,
+    /// Replies of fewer bytes are of no interest.
+    pub large_reply: usize,
     /// `latency-monitor-threshold`; `None` when nothing is sampled.
     sample_ms: Option<u64>,
-    /// The latest first.
-    log: VecDeque<SlowEntry>,
-    next_id: i64,
+    /// By [`LogKind`].
+    logs: [Log; 3],
     events: BTreeMap<&'static str, Series>,
 }
 
@@ -98,11 +126,10 @@ impl Slow {
     pub fn new(config: &Config) -> Self {
         let mut slow = Self {
             noteworthy_ns: u64::MAX,
-            log_us: None,
-            log_len: 0,
+            large_request: usize::MAX,
+            large_reply: usize::MAX,
             sample_ms: None,
-            log: VecDeque::new(),
-            next_id: 0,
+            logs: Default::default(),
             events: BTreeMap::new(),
         };
         slow.follow(config);
@@ -111,10 +138,15 @@ impl Slow {
 
     /// Takes thresholds over from the configuration.
     pub fn follow(&mut self, config: &Config) {
-        self.log_len = usize::try_from(config.slowlog_max_len).unwrap_or(usize::MAX);
-        self.log_us = u64::try_from(config.slowlog_log_slower_than).ok().filter(|_| self.log_len > 0);
+        let [slow, requests, replies] = &mut self.logs;
+        slow.follow(config.slowlog_log_slower_than, config.slowlog_max_len);
+        requests.follow(config.commandlog_request_larger_than, config.commandlog_large_request_max_len);
+        replies.follow(config.commandlog_reply_larger_than, config.commandlog_large_reply_max_len);
+        let bytes =
+            |log: &Log| log.threshold.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        (self.large_request, self.large_reply) = (bytes(requests), bytes(replies));
         self.sample_ms = Some(config.latency_monitor_threshold).filter(|threshold| *threshold > 0);
-        let log_ns = self.log_us.map_or(u64::MAX, |us| us.saturating_mul(1000));
+        let log_ns = slow.threshold.map_or(u64::MAX, |us| us.saturating_mul(1000));
         self.noteworthy_ns = self.sample_ms.map_or(log_ns, |ms| log_ns.min(ms.saturating_mul(1_000_000)));
     }
 
@@ -131,36 +163,44 @@ impl Slow {
         }
     }
 
-    /// Whether a command that took so long belongs into the log.
-    pub fn logs(&self, nanoseconds: u64) -> bool {
-        self.log_us.is_some_and(|threshold| nanoseconds / 1000 >= threshold)
+    /// Whether a command of this value belongs into a log.
+    pub fn logs(&self, kind: LogKind, value: u64) -> bool {
+        self.logs[kind as usize].threshold.is_some_and(|threshold| value >= threshold)
     }
 
-    /// Adds a command to the log.
-    pub fn log(&mut self, at_s: i64, nanoseconds: u64, args: &Args<'_>, peer: String, name: Vec<u8>) {
-        let duration_us = (nanoseconds / 1000).cast_signed();
+    /// Adds a command to a log.
+    pub fn log(
+        &mut self,
+        kind: LogKind,
+        at_s: i64,
+        value: u64,
+        args: &Args<'_>,
+        peer: String,
+        name: Vec<u8>,
+    ) {
+        let log = &mut self.logs[kind as usize];
         let entry = SlowEntry {
-            id: self.next_id,
+            id: log.next_id,
             at_s,
-            duration_us,
+            value: value.cast_signed(),
             words: shortened(args),
             argc: args.count(),
             peer,
             name,
         };
-        self.next_id += 1;
-        self.log.push_front(entry);
-        self.log.truncate(self.log_len);
+        log.next_id += 1;
+        log.entries.push_front(entry);
+        log.entries.truncate(log.most);
     }
 
-    /// The log, the latest first.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &SlowEntry> {
-        self.log.iter()
+    /// A log, the latest first.
+    pub fn entries(&self, kind: LogKind) -> impl ExactSizeIterator<Item = &SlowEntry> {
+        self.logs[kind as usize].entries.iter()
     }
 
-    /// Empties the log.
-    pub fn reset_log(&mut self) {
-        self.log.clear();
+    /// Empties a log.
+    pub fn reset_log(&mut self, kind: LogKind) {
+        self.logs[kind as usize].entries.clear();
     }
 
     /// All events that were sampled, by name.

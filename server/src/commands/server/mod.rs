@@ -1,5 +1,6 @@
 //! The server group: operators' commands.
 
+mod commandlog;
 mod config;
 mod debug;
 mod digest;
@@ -45,6 +46,8 @@ const fn entry(
 /// The family.
 #[rustfmt::skip]
 pub const COMMANDS: &[Command<Ochre>] = &[
+    Command { subcommands: commandlog::SUBCOMMANDS, ..entry("commandlog", Arity::AtLeast(2), Flags::NONE, &[],
+        doc("server", "8.1.0", "Depends on the subcommand.", "", "Tells which commands took long or were large."), commandlog::help) },
     Command { subcommands: config::SUBCOMMANDS, ..entry("config", Arity::AtLeast(2), Flags::NONE, &[],
         doc("server", "2.0.0", "Depends on the subcommand.", "", "Reads and changes directives."), config::help) },
     entry("dbsize", Arity::Exactly(1), Flags::READONLY.and(Flags::FAST), &[Acl::Keyspace],

@@ -1,10 +1,10 @@
 //! SLOWLOG.
 
-use super::{doc, sub};
+use super::{commandlog, doc, sub};
 use crate::context::Cx;
 use crate::server::Ochre;
+use crate::stats::LogKind;
 use common::command::{Args, Arity, Command, CommandError, CommandResult, Flags, Outcome, write_help};
-use common::number::parse_i64;
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
 
@@ -42,11 +42,7 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
     let count = match args.try_next() {
         None => COUNT,
-        Some(word) => match parse_i64(word) {
-            Some(-1) => usize::MAX,
-            Some(count) if count >= 0 => count as usize,
-            _ => return Err("ERR count should be greater than or equal to -1".into()),
-        },
+        Some(word) => commandlog::count(word)?,
     };
     if args.left() > 0 {
         return Err(CommandError::quoting(
@@ -55,17 +51,11 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             "'. Try SLOWLOG HELP.",
         ));
     }
-    let entries = cx.server.slow.entries();
+    let entries = cx.server.slow.entries(LogKind::Slow);
     cx.reply.array(entries.len().min(count));
     for entry in entries.take(count) {
         cx.reply.array(7);
-        cx.reply.integer(entry.id);
-        cx.reply.integer(entry.at_s);
-        cx.reply.integer(entry.duration_us);
-        cx.reply.array(entry.words.len());
-        entry.words.iter().for_each(|word| cx.reply.bulk(word));
-        cx.reply.bulk(entry.peer.as_bytes());
-        cx.reply.bulk(&entry.name);
+        commandlog::write_entry(&mut cx.reply, entry);
         // Since 8.10: how many words there were before the entry was shortened.
         cx.reply.integer(entry.argc as i64);
     }
@@ -73,12 +63,12 @@ fn get(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 fn len(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    cx.reply.integer(cx.server.slow.entries().len() as i64);
+    cx.reply.integer(cx.server.slow.entries(LogKind::Slow).len() as i64);
     Ok(Outcome::Done)
 }
 
 fn reset(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    cx.server.slow.reset_log();
+    cx.server.slow.reset_log(LogKind::Slow);
     cx.reply.ok();
     Ok(Outcome::Done)
 }

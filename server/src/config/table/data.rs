@@ -279,6 +279,34 @@ pub(super) const OBSERVATION: &[Directive] = &[
     )
     .also("commandlog-slow-execution-max-len"),
     Directive::number(
+        "commandlog-request-larger-than",
+        1 << 20,
+        plain(-1, LONG_MAX),
+        field!(number commandlog_request_larger_than),
+        "Commands whose request has this many bytes are logged; -1 means none.",
+    ),
+    Directive::number(
+        "commandlog-large-request-max-len",
+        128,
+        plain(0, LONG_MAX),
+        field!(number commandlog_large_request_max_len),
+        "Entries that the log of large requests keeps.",
+    ),
+    Directive::number(
+        "commandlog-reply-larger-than",
+        1 << 20,
+        plain(-1, LONG_MAX),
+        field!(number commandlog_reply_larger_than),
+        "Commands whose reply has this many bytes are logged; -1 means none.",
+    ),
+    Directive::number(
+        "commandlog-large-reply-max-len",
+        128,
+        plain(0, LONG_MAX),
+        field!(number commandlog_large_reply_max_len),
+        "Entries that the log of large replies keeps.",
+    ),
+    Directive::number(
         "latency-monitor-threshold",
         0,
         plain(0, LONG_MAX),
