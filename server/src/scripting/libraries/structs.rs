@@ -126,8 +126,7 @@ fn pack(lua: &Lua, args: &Arguments) -> Outcome {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
                 let value = args.number(lua, at)?;
                 at += 1;
-                // C's conversions: a negative number by way of a signed one.
-                let value = if value < 0.0 { (value as i64).cast_unsigned() } else { value as u64 };
+                let value = unsigned(value);
                 let mut bytes = [0; MAX_INT];
                 bytes[..8].copy_from_slice(&value.to_le_bytes());
                 format.ordered(&mut bytes[..size]);
@@ -164,6 +163,18 @@ fn pack(lua: &Lua, args: &Arguments) -> Outcome {
         }
     }
     string(lua, &out)
+}
+
+/// A number as C's library converts it on this processor, also where C leaves that open.
+fn unsigned(number: f64) -> u64 {
+    /// 2^64.
+    const TOO_LARGE: f64 = 18_446_744_073_709_551_616.0;
+    match number {
+        _ if number.is_nan() => 1 << 63,
+        _ if number >= TOO_LARGE => 0,
+        _ if number < 0.0 => (number as i64).cast_unsigned(),
+        _ => number as u64,
+    }
 }
 
 fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
@@ -207,8 +218,7 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
             b'c' => {
                 if size == 0 {
                     taken = match values.pop() {
-                        Some(Value::Number(size)) if size <= -1.0 => usize::MAX,
-                        Some(Value::Number(size)) => size as usize,
+                        Some(Value::Number(size)) => unsigned(size) as usize,
                         _ => return Err(Failure::Text("format 'c0' needs a previous size".to_owned())),
                     };
                 }
