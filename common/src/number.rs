@@ -91,21 +91,27 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
 
 /// A number as C's `%.17g` spells it: 17 significant digits, less the zeros at the end.
 pub fn format_17g(value: f64) -> String {
+    format_g(value, 17)
+}
+
+/// Formats a value as C's `%.*g` does with this precision, which is at least 1.
+pub fn format_g(value: f64, precision: usize) -> String {
     if value.is_nan() {
         return (if value.is_sign_negative() { "-nan" } else { "nan" }).to_owned();
     }
     if value.is_infinite() {
         return (if value > 0.0 { "inf" } else { "-inf" }).to_owned();
     }
-    let scientific = format!("{value:.16e}");
+    let last = precision as i32 - 1; // the place of the last digit, counted from the first
+    let scientific = format!("{value:.*e}", last as usize);
     let (mantissa, exponent) = scientific.split_once('e').expect("that format has an exponent");
     let exponent: i32 = exponent.parse().expect("digits");
     let without_zeros = |text: &str| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text.to_owned(),
     };
-    if (-4..17).contains(&exponent) {
-        return without_zeros(&format!("{value:.*}", (16 - exponent) as usize));
+    if (-4..=last).contains(&exponent) {
+        return without_zeros(&format!("{value:.*}", (last - exponent) as usize));
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", without_zeros(mantissa), exponent.abs())
@@ -344,5 +350,24 @@ mod tests {
         for text in ["-1", "1tb", "1 kb", "1.5gb", "1kbs", "x"] {
             check(text, Err(MemoryError::Syntax));
         }
+    }
+
+    #[test]
+    fn numbers_as_c_prints_them() {
+        let check = |number: f64, precision: usize, text: &str| assert_eq!(format_g(number, precision), text);
+        check(1.0, 17, "1");
+        check(1.5, 17, "1.5");
+        check(0.1, 17, "0.10000000000000001");
+        check(0.1, 14, "0.1");
+        check(-0.0, 17, "-0");
+        check(1e16, 17, "10000000000000000");
+        check(1e17, 17, "1e+17");
+        check(1e14, 14, "1e+14");
+        check(1.25e-5, 17, "1.2500000000000001e-05");
+        check(0.0001, 17, "0.0001");
+        check(123456.7, 3, "1.23e+05");
+        check(9.99, 1, "1e+01");
+        check(f64::INFINITY, 17, "inf");
+        check(123456789012345678.0, 17, "1.2345678901234568e+17");
     }
 }

@@ -78,7 +78,8 @@ fn perform(
         Err(error) => fail(cx, id, mark, error),
     }
     let slow = &cx.server.slow;
-    let replied = cx.reply.len() - written;
+    // What was written before may have gone out meanwhile.
+    let replied = cx.reply.len().saturating_sub(written);
     let is_large = replied >= slow.large_reply || cx.query_buffer.0 >= slow.large_request;
     if (elapsed >= slow.noteworthy_ns || is_large) && !blocked {
         note(cx, command, &args, elapsed, replied);
@@ -102,7 +103,7 @@ fn note(cx: &mut Cx<'_>, command: &Command<Ochre>, args: &Args<'_>, elapsed_ns: 
     if command.flags.has(Flags::SKIP_SLOWLOG) {
         return;
     }
-    // What scripts and EXEC call did not come as a request of its own.
+    // What a script calls did not come as a request.
     let asked = if cx.query_buffer.0 > 0 { request_bytes(args) } else { 0 };
     let values = [
         (LogKind::Slow, elapsed_ns / 1000),

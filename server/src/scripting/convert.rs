@@ -1,11 +1,10 @@
 //! Between Lua and RESP: arguments of `redis.call`, its replies, and what a script returns.
 
 use super::ScriptHost;
-use super::libraries::format_g;
 use super::lua::{MAX_DEPTH, Outcome, number, refusal};
 use crate::context::{Caller, Cx};
 use common::command::{Args, CommandError, Flags};
-use common::number::{parse_f64, parse_i64};
+use common::number::{format_17g, parse_f64, parse_i64};
 use common::resp::{Reply, Resp};
 use mlua::{Lua, MultiValue, Table, Value};
 use std::rc::Rc;
@@ -20,7 +19,7 @@ pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::
         match arg {
             Value::String(text) => words.push(text.as_bytes().to_vec()),
             Value::Integer(number) => words.push(number.to_string().into_bytes()),
-            Value::Number(number) => words.push(format_g(*number, 17).into_bytes()),
+            Value::Number(number) => words.push(format_17g(*number).into_bytes()),
             _ => {
                 return refusal(lua, "ERR Lua redis lib command arguments must be strings or integers");
             }

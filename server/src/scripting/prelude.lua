@@ -18,16 +18,6 @@ local function lock(contents)
   return front
 end
 
--- What makes a table read-only is nobody's business.
-local function hide_locks(get)
-  return function(value)
-    if locked[value] then
-      return nil
-    end
-    return get(value)
-  end
-end
-
 -- unpack(t, 0, 2^31-1) crashes stock 5.1.5 (CVE-2025-46817): the number of results is checked first.
 local function safe_unpack(list, first, last)
   first, last = tonumber(first or 1), tonumber(last or #list)
@@ -97,12 +87,19 @@ end
 
 local visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
-  getmetatable = hide_locks(getmetatable), ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
+  ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
   select = select, setmetatable = refuse_locked(setmetatable), tonumber = tonumber, tostring = tostring, type = type,
   xpcall = raw_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = refuse_locked(rawset),
   string = lock(string), table = lock(table), math = lock(math), os = lock({ clock = host.clock }),
   redis = lock(redis),
   pcall = function(...) return settle(raw_pcall(...)) end,
+  -- What makes a table read-only is nobody's business.
+  getmetatable = function(...)
+    if locked[(...)] then
+      return nil
+    end
+    return getmetatable(...)
+  end,
 }
 visible.server = visible.redis
 for name, library in pairs(host.libraries) do

@@ -182,7 +182,7 @@ mod tests {
         match kind {
             0 => {
                 let mut list = List::new();
-                let limit = ListLimit::new(-1);
+                let limit = ListLimit::new(-1).with_compress_depth(1);
                 (0..len).for_each(|n| list.push(End::Tail, &element(n), &limit));
                 list.into()
             }

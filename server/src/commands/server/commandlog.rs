@@ -7,7 +7,8 @@ use crate::stats::{LogKind, SlowEntry};
 use common::command::{Args, Arity, Command, CommandError, CommandResult, Flags, Outcome, write_help};
 use common::number::parse_i64;
 
-const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
+/// Of all subcommands but HELP, and of SLOWLOG's.
+pub(super) const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
 
 /// Subcommands of COMMANDLOG.
 #[rustfmt::skip]

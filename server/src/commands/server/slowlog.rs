@@ -1,12 +1,11 @@
 //! SLOWLOG.
 
-use super::{commandlog, doc, sub};
+use super::commandlog::{self, FLAGS};
+use super::{doc, sub};
 use crate::context::Cx;
 use crate::server::Ochre;
 use crate::stats::LogKind;
 use common::command::{Args, Arity, Command, CommandError, CommandResult, Flags, Outcome, write_help};
-
-const FLAGS: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
 
 /// Entries that GET replies when the client names no count.
 const COUNT: usize = 10;

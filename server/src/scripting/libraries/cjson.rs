@@ -1,6 +1,7 @@
 //! `cjson`: JSON (RFC 8259), with the liberties and the settings of the C library of that name.
 
-use super::{Arguments, Failure, MOST_BYTES, Outcome, export, format_g, number, one, string, type_name};
+use super::{Arguments, Failure, MOST_BYTES, Outcome, export, number, one, string, type_name};
+use common::number::format_g;
 use mlua::{Lua, LuaString, Table, Value};
 use std::cell::RefCell;
 use std::rc::Rc;

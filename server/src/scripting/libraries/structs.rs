@@ -200,9 +200,11 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
         let mut taken = size;
         match option {
             b'b' | b'B' | b'h' | b'H' | b'l' | b'L' | b'T' | b'i' | b'I' => {
-                let mut bytes = rest[..size].to_vec();
-                format.ordered(&mut bytes);
-                values.push(Value::Number(integer(&bytes, option.is_ascii_lowercase())));
+                let mut bytes = [0; MAX_INT];
+                let bytes = &mut bytes[..size];
+                bytes.copy_from_slice(&rest[..size]);
+                format.ordered(bytes);
+                values.push(Value::Number(integer(bytes, option.is_ascii_lowercase())));
             }
             b'x' => {}
             b'f' => {
@@ -217,10 +219,11 @@ fn unpack(lua: &Lua, args: &Arguments) -> Outcome {
             }
             b'c' => {
                 if size == 0 {
-                    taken = match values.pop() {
-                        Some(Value::Number(size)) => unsigned(size) as usize,
-                        _ => return Err(Failure::Text("format 'c0' needs a previous size".to_owned())),
-                    };
+                    // A string that spells a number will do.
+                    let before = values.pop().unwrap_or(Value::Nil);
+                    let before = lua.coerce_number(before)?;
+                    let missing = || Failure::Text("format 'c0' needs a previous size".to_owned());
+                    taken = unsigned(before.ok_or_else(missing)?) as usize;
                 }
                 let text = rest.get(..taken).ok_or_else(too_short)?;
                 values.push(Value::String(lua.create_string(text)?));
