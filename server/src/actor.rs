@@ -58,6 +58,11 @@ impl Actor {
         self.server.as_mut().expect("the server is here between two resumptions of a script")
     }
 
+    /// The Lua side.
+    pub fn host(&self) -> &Rc<ScriptHost> {
+        &self.host
+    }
+
     /// Ends waits whose time is up, and tries again where a client asked for that.
     pub fn wake_overdue(&mut self) {
         let host = Rc::clone(&self.host);

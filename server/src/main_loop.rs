@@ -199,6 +199,7 @@ impl MainLoop {
 
     /// Gives eviction, snapshots and loading a slice of time; true when they could go on at once.
     fn background_work(&mut self) -> bool {
+        let host = Rc::clone(self.actor.host());
         let server = self.actor.server();
         let saves = server.persistence.is_working() || server.keyspace.needs_restamp();
         let moves = server.defrag.due_at().is_some_and(|at| at <= monotonic_ns());
@@ -217,7 +218,7 @@ impl MainLoop {
             more |= server.eviction.goes_on;
         }
         if saves {
-            more |= crate::persistence::advance(server);
+            more |= crate::persistence::advance(server, &host);
         }
         self.end_step(started);
         more

@@ -3,7 +3,6 @@
 //! Who comes across it waits like a blocked client, its batch with it, and tries again when the pause is over. So that
 //! the data stands still meanwhile, nothing expires and nothing is evicted; replicas are never held up.
 
-use crate::commands::scripting::declares_no_writes;
 use crate::context::{Caller, Cx};
 use crate::server::Server;
 use common::clients::Slot;
@@ -87,8 +86,7 @@ impl Pause {
 
 /// Whether a command may change data, or reach replicas by other means.
 pub fn may_change(server: &Server, flags: Flags, args: &Args<'_>) -> bool {
-    flags.any(Flags::WRITE.and(Flags::MAY_REPLICATE))
-        && !(flags.has(Flags::SCRIPT_RUNNER) && declares_no_writes(server, args))
+    crate::dispatch::flags_of_request(server, flags, args).any(Flags::WRITE.and(Flags::MAY_REPLICATE))
 }
 
 /// Whether the command at hand has to wait for the end of a pause.

@@ -93,6 +93,10 @@ impl RdbSink for Kept {
         self.sizes.push((db, keys, expires));
     }
 
+    fn library(&mut self, _code: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
     fn key(&mut self, record: Record) -> Result<(), String> {
         self.records.push(record);
         Ok(())

@@ -199,7 +199,7 @@ fn this<C: Context>(cx: &mut C) -> &mut Client<C::Extension> {
 }
 
 fn help<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    let end: &[&str] = &["HELP", "    Print this help."];
+    let end: &[&str] = &["HELP", "    Prints this help."];
     write_help(cx.reply(), "CLIENT", &[CLIENT_HELP, D::CLIENT_HELP, end].concat());
     Ok(Outcome::Done)
 }

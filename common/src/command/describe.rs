@@ -30,7 +30,7 @@ pub const COMMAND_HELP: &[&str] = &[
     "GETKEYSANDFLAGS <full-command>",
     "    Return the keys and the access flags from a full command.",
     "HELP",
-    "    Print this help.",
+    "    Prints this help.",
 ];
 
 const FLAGS: Flags = Flags::LOADING.and(Flags::STALE);

@@ -165,6 +165,11 @@ impl Flags {
         Self(self.0 | other.0)
     }
 
+    /// These but those of `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether all of `other` are set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

@@ -16,6 +16,10 @@ use store::Limits;
 struct Kept(Vec<Record>);
 
 impl RdbSink for Kept {
+    fn library(&mut self, _code: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+
     fn key(&mut self, record: Record) -> Result<(), String> {
         self.0.push(record);
         Ok(())

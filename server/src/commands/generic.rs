@@ -231,7 +231,7 @@ fn object_help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     common::command::write_help(&mut cx.reply, "OBJECT", LINES);
     Ok(Outcome::Done)

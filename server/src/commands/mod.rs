@@ -4,6 +4,7 @@ pub mod bitmap;
 pub mod client;
 pub mod cluster;
 pub mod connection;
+pub mod functions;
 pub mod generic;
 pub mod geo;
 pub mod hash;

@@ -34,7 +34,7 @@ fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "UNLOAD <name>",
         "    Unload a module.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     write_help(&mut cx.reply, "MODULE", LINES);
     Ok(Outcome::Done)

@@ -2,7 +2,7 @@
 
 use super::{doc, integer};
 use crate::context::{Caller, Cx};
-use crate::replication::{self, Handshake};
+use crate::replication::{self, Filter, Handshake};
 use crate::server::Ochre;
 use crate::session::Wait;
 use common::command::{Acl, Args, Arity, Command, CommandError, CommandResult, Doc, Flags, Handler, Outcome};
@@ -63,7 +63,7 @@ fn become_replica(cx: &mut Cx<'_>, wish: Option<(&[u8], i64)>) -> CommandResult 
         return Err("ERR SYNC and PSYNC are invalid with pending output".into());
     }
     let handshake = cx.session().handshake.as_deref();
-    if handshake.is_some_and(|handshake| handshake.without_data && !handshake.eof) {
+    if handshake.is_some_and(|handshake| handshake.filter.is_some() && !handshake.eof) {
         return Err("ERR Filtered replica requires EOF capability".into());
     }
     replication::sync(cx.server, slot, wish);
@@ -114,8 +114,8 @@ fn handshake<'c>(cx: &'c mut Cx<'_>) -> &'c mut Handshake {
 
 /// What the snapshot shall hold: nothing but what is named, so in any case no keys.
 fn filter(cx: &mut Cx<'_>, value: &[u8]) -> Result<(), CommandError> {
-    handshake(cx).without_data = true;
-    let mut names = value.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty());
+    let mut names = value.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty()).peekable();
+    handshake(cx).filter = Some(if names.peek().is_some() { Filter::Functions } else { Filter::Nothing });
     match names.find(|name| !name.eq_ignore_ascii_case(b"functions")) {
         None => Ok(()),
         Some(name) => Err(CommandError::quoting("ERR Unsupported rdb-filter-only option: ", name, "")),

@@ -2,31 +2,31 @@
 
 use super::{doc, integer};
 use crate::context::Cx;
-use crate::replication::Propagate;
-use crate::scripting::{Script, Sha, sha_of};
+use crate::replication::{self, Propagate};
+use crate::scripting::{Origin, Program, Script, ScriptFlags, Sha, sha_of};
 use crate::server::{Ochre, Server};
 use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, KeySpec, Outcome,
     write_help,
 };
 
-const ACL: &[Acl] = &[Acl::Scripting];
-const RUN: Flags = Flags::NOSCRIPT
+pub(super) const ACL: &[Acl] = &[Acl::Scripting];
+pub(super) const RUN: Flags = Flags::NOSCRIPT
     .and(Flags::STALE)
     .and(Flags::SKIP_MONITOR)
     .and(Flags::MAY_REPLICATE)
     .and(Flags::NO_MANDATORY_KEYS)
     .and(Flags::MOVABLE_KEYS)
     .and(Flags::SCRIPT_RUNNER);
-const RUN_RO: Flags = Flags::READONLY
+pub(super) const RUN_RO: Flags = Flags::READONLY
     .and(Flags::NOSCRIPT)
     .and(Flags::STALE)
     .and(Flags::SKIP_MONITOR)
     .and(Flags::NO_MANDATORY_KEYS)
     .and(Flags::MOVABLE_KEYS)
     .and(Flags::SCRIPT_RUNNER);
-const KEYS: &[KeySpec] = &[KeySpec::counted(2, Access::Script)];
-const KEYS_RO: &[KeySpec] = &[KeySpec::counted(2, Access::ScriptRead)];
+pub(super) const KEYS: &[KeySpec] = &[KeySpec::counted(2, Access::Script)];
+pub(super) const KEYS_RO: &[KeySpec] = &[KeySpec::counted(2, Access::ScriptRead)];
 const COST: &str = "Depends on the script.";
 
 /// The family.
@@ -46,11 +46,13 @@ pub const COMMANDS: &[Command<Ochre>] = &[
 
 #[rustfmt::skip]
 const SCRIPT: &[Command<Ochre>] = &[
+    sub("debug", Arity::Exactly(3), Flags::NOSCRIPT, "<YES | SYNC | NO>", "Would debug scripts; refused, since there is no debugger.", debug),
     sub("exists", Arity::AtLeast(3), Flags::NOSCRIPT, "sha1 [sha1 ...]", "Tells which scripts are cached.", exists),
     sub("flush", Arity::AtLeast(2), Flags::NOSCRIPT, "[ASYNC | SYNC]", "Forgets all scripts.", flush),
     sub("help", Arity::Exactly(2), Flags::LOADING.and(Flags::STALE), "", "Lists the subcommands of SCRIPT.", help),
     sub("kill", Arity::Exactly(2), Flags::NOSCRIPT.and(Flags::ALLOW_BUSY), "", "Ends the running script.", kill),
     sub("load", Arity::Exactly(3), Flags::NOSCRIPT.and(Flags::STALE), "script", "Caches a script.", load),
+    sub("show", Arity::Exactly(3), Flags::NOSCRIPT.and(Flags::STALE), "sha1", "Gives the text of a cached script.", show),
 ];
 
 const fn entry(
@@ -77,7 +79,12 @@ const fn sub(
         b"kill" => &["request_policy:all_shards", "response_policy:one_succeeded"],
         _ => &[],
     };
-    let since = if matches!(name.as_bytes(), b"help") { "5.0.0" } else { "2.6.0" };
+    let since = match name.as_bytes() {
+        b"debug" => "3.2.0",
+        b"help" => "5.0.0",
+        b"show" => "8.0.0",
+        _ => "2.6.0",
+    };
     let doc = doc("scripting", since, "O(N), N scripts", syntax, summary);
     Command { name, arity, flags, acl: ACL, keys: &[], tips, doc, subcommands: &[], run }
 }
@@ -87,9 +94,9 @@ fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult 
     let body = args.next();
     let (keys, rest) = keys_and_args(args)?;
     let sha = sha_of(body);
-    let declared = compile(cx, &sha, body)?;
-    admit(cx, declared)?;
-    run(cx, &Script { sha, body, keys, args: rest, read_only: read_only || declared.no_writes })
+    let flags = compile(cx, &sha, body, Origin::Eval)?;
+    let read_only = admit(cx, flags, read_only)?;
+    run(cx, sha, (keys, rest), read_only)
 }
 
 fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult {
@@ -99,31 +106,51 @@ fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResu
     let (keys, rest) = keys_and_args(args)?;
     // The machine may have forgotten it: it is compiled anew then.
     let body = cx.server.scripts.cache.get(&sha).cloned().ok_or(missing)?;
-    let declared = compile(cx, &sha, &body)?;
-    admit(cx, declared)?;
-    run(cx, &Script { sha, body: &body, keys, args: rest, read_only: read_only || declared.no_writes })
+    let flags = compile(cx, &sha, &body, Origin::Eval)?;
+    let read_only = admit(cx, flags, read_only)?;
+    run(cx, sha, (keys, rest), read_only)
 }
 
-/// A script that declares its needs is refused as a whole when there is no memory; one that declares nothing finds out
-/// with the first command that needs some.
-fn admit(cx: &mut Cx<'_>, declared: Declared) -> Result<(), CommandError> {
-    if declared.needs_memory && cx.server.scripts.lacks_memory {
-        return Err(CommandError::OutOfMemory);
+/// What a script declares is checked as a whole before it runs; one that declares nothing finds out with the first
+/// command that is refused. The guards have seen what a client sends by itself, so that this speaks to transactions,
+/// and of commands that only read. Gives whether its writes are refused.
+pub(super) fn admit(
+    cx: &mut Cx<'_>,
+    flags: Option<ScriptFlags>,
+    read_only: bool,
+) -> Result<bool, CommandError> {
+    let Some(flags) = flags else { return Ok(read_only) };
+    if !flags.has(ScriptFlags::NO_WRITES) {
+        if cx.server.persistence.refuses_writes(&cx.server.config) {
+            return Err("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable scripts are blocked. Use 'no-writes' flag for read only scripts.".into());
+        }
+        if read_only {
+            return Err("ERR Can not execute a script with write flag using *_ro command.".into());
+        }
+        if replication::lacks_replicas(cx.server) {
+            return Err(replication::NO_REPLICAS.into());
+        }
     }
-    cx.server.scripts.lacks_memory &= !declared.allow_oom;
-    Ok(())
+    if flags.needs_memory() && cx.server.scripts.lacks_memory {
+        return Err(
+            "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
+                .into(),
+        );
+    }
+    cx.server.scripts.lacks_memory &= !flags.has(ScriptFlags::ALLOW_OOM);
+    Ok(read_only || flags.has(ScriptFlags::NO_WRITES))
 }
 
-fn run(cx: &mut Cx<'_>, script: &Script<'_>) -> CommandResult {
+fn run(cx: &mut Cx<'_>, sha: Sha, (keys, args): Split<'_>, read_only: bool) -> CommandResult {
     cx.propagate = Propagate::Nothing; // its commands speak for themselves
     let host = cx.host.clone();
-    host.run(cx, script)
+    host.run(cx, Script { program: Program::Script(sha), name: &sha, keys, args, read_only, called: None })
 }
 
 /// KEYS and ARGV.
 type Split<'b> = (Vec<&'b [u8]>, Vec<&'b [u8]>);
 
-fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<Split<'b>, CommandError> {
+pub(super) fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<Split<'b>, CommandError> {
     let count = integer(args.next())?;
     if count > args.left() as i64 {
         return Err("ERR Number of keys can't be greater than number of args".into());
@@ -135,30 +162,26 @@ fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<Split<'b>, CommandError> {
     Ok((keys.to_vec(), rest.to_vec()))
 }
 
-/// What a script's first line says of it.
-#[derive(Clone, Copy, Default)]
-struct Declared {
-    no_writes: bool,
-    allow_oom: bool,
-    /// It declares something, and not that it gets by without memory.
-    needs_memory: bool,
-}
-
-/// Compiles a script and caches its body.
-fn compile(cx: &mut Cx<'_>, sha: &Sha, body: &[u8]) -> Result<Declared, CommandError> {
-    let declared = shebang(body)?;
+/// Compiles a script and caches its body; gives what it declares.
+fn compile(
+    cx: &mut Cx<'_>,
+    sha: &Sha,
+    body: &[u8],
+    origin: Origin,
+) -> Result<Option<ScriptFlags>, CommandError> {
+    let flags = shebang(body)?;
     cx.host.compile(sha, body).map_err(|text| {
         CommandError::Raw(format!("ERR Error compiling script (new function): {text}").into_bytes())
     })?;
-    if !cx.server.scripts.cache.contains_key(sha) {
-        cx.server.scripts.cache.insert(*sha, body.into());
+    if let Some(dropped) = cx.server.scripts.cache.add(sha, body, origin) {
+        cx.host.forget_script(&dropped);
     }
-    Ok(declared)
+    Ok(flags)
 }
 
-/// Reads `#!lua flags=no-writes,…`.
-fn shebang(body: &[u8]) -> Result<Declared, CommandError> {
-    let Some(rest) = body.strip_prefix(b"#!") else { return Ok(Declared::default()) };
+/// Reads `#!lua flags=no-writes,…`; `None` when there is no such line.
+fn shebang(body: &[u8]) -> Result<Option<ScriptFlags>, CommandError> {
+    let Some(rest) = body.strip_prefix(b"#!") else { return Ok(None) };
     let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
     if !rest.contains(&b'\n') {
@@ -169,44 +192,39 @@ fn shebang(body: &[u8]) -> Result<Declared, CommandError> {
         let engine = line.split_whitespace().next().unwrap_or_default();
         return Err(CommandError::Message(format!("ERR Unexpected engine in script shebang: #!{engine}")));
     }
-    let mut declared = Declared::default();
+    let mut declared = ScriptFlags::default();
     for word in words {
-        let Some(flags) = word.strip_prefix("flags=") else {
+        let Some(names) = word.strip_prefix("flags=") else {
             return Err(CommandError::Message(format!("ERR Unknown lua shebang option: {word}")));
         };
-        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
-            match flag {
-                "no-writes" => declared.no_writes = true,
-                "allow-oom" => declared.allow_oom = true,
-                // These lift guards that don't exist without stale replicas and cluster mode.
-                "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
-                _ => {
-                    return Err(CommandError::Message(format!(
-                        "ERR Unexpected flag in script shebang: {flag}"
-                    )));
-                }
-            }
+        for name in names.split(',').filter(|name| !name.is_empty()) {
+            let Some(flag) = ScriptFlags::named(name.as_bytes()) else {
+                return Err(CommandError::Message(format!("ERR Unexpected flag in script shebang: {name}")));
+            };
+            declared = declared | flag;
         }
     }
-    declared.needs_memory = !declared.allow_oom && !declared.no_writes;
-    Ok(declared)
+    Ok(Some(declared))
 }
 
-/// Whether a request to run a script is to run one that declares that it writes nothing.
-pub fn declares_no_writes(server: &Server, args: &Args<'_>) -> bool {
-    let body = args.get(1);
+/// What the script or function declares that a request is to run, as far as that is known before.
+pub fn declared(server: &Server, args: &Args<'_>) -> Option<ScriptFlags> {
+    let (command, subject) = (args.get(0), args.get(1));
+    if command.len() >= 5 && command[..5].eq_ignore_ascii_case(b"fcall") {
+        return server.scripts.functions.find(subject).map(|function| function.flags);
+    }
     let cached = || {
-        let sha = Sha::try_from(body.to_ascii_lowercase()).ok()?;
+        let sha = Sha::try_from(subject.to_ascii_lowercase()).ok()?;
         server.scripts.cache.get(&sha).map(|body| &**body)
     };
-    let body = if body.starts_with(b"#!") { Some(body) } else { cached() };
-    body.is_some_and(|body| shebang(body).is_ok_and(|declared| declared.no_writes))
+    let body = if subject.starts_with(b"#!") { Some(subject) } else { cached() };
+    shebang(body?).ok().flatten()
 }
 
 fn load(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let body = args.get(2);
     let sha = sha_of(body);
-    compile(cx, &sha, body)?;
+    compile(cx, &sha, body, Origin::Load)?;
     cx.reply.bulk(&sha);
     Ok(Outcome::Done)
 }
@@ -216,7 +234,7 @@ fn exists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     cx.reply.array(args.left());
     for name in args.rest() {
         let cached = Sha::try_from(name.to_ascii_lowercase())
-            .is_ok_and(|sha| cx.server.scripts.cache.contains_key(&sha));
+            .is_ok_and(|sha| cx.server.scripts.cache.get(&sha).is_some());
         cx.reply.integer(i64::from(cached));
     }
     Ok(Outcome::Done)
@@ -234,19 +252,50 @@ fn flush(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 fn kill(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
-    if !cx.server.scripts.is_running() {
+    kill_running(cx, false)
+}
+
+/// SCRIPT KILL, or FUNCTION KILL for functions: neither ends what the other is for.
+pub(super) fn kill_running(cx: &mut Cx<'_>, function: bool) -> CommandResult {
+    let scripts = &mut cx.server.scripts;
+    if !scripts.is_running() {
         return Err("NOTBUSY No scripts in execution right now.".into());
     }
-    if cx.server.scripts.wrote {
+    if scripts.wrote {
         return Err("UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.".into());
     }
-    cx.server.scripts.kill = true;
+    if scripts.called.is_some() != function {
+        return Err(scripts.busy_error());
+    }
+    scripts.kill = true;
     cx.reply.ok();
     Ok(Outcome::Done)
 }
 
+fn show(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    let sha = Sha::try_from(args.get(2).to_ascii_lowercase()).ok();
+    let body = sha.and_then(|sha| cx.server.scripts.cache.get(&sha));
+    let body = body.ok_or(CommandError::Text("NOSCRIPT No matching script. Please use EVAL."))?;
+    cx.reply.bulk(body);
+    Ok(Outcome::Done)
+}
+
+fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    if args.take("NO") {
+        cx.reply.ok(); // it is off, always
+        return Ok(Outcome::Done);
+    }
+    if args.take("YES") || args.take("SYNC") {
+        return Err("ERR The Lua debugger is not supported by this server".into());
+    }
+    Err("ERR Use SCRIPT DEBUG YES/SYNC/NO".into())
+}
+
 fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     const LINES: &[&str] = &[
+        "DEBUG (YES|SYNC|NO)",
+        "    Set the debug mode for subsequent scripts executed.",
         "EXISTS <sha1> [<sha1> ...]",
         "    Return information about the existence of the scripts in the script cache.",
         "FLUSH [ASYNC|SYNC]",
@@ -259,8 +308,10 @@ fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "    Kill the currently executing Lua script.",
         "LOAD <script>",
         "    Load a script into the scripts cache without executing it.",
+        "SHOW <sha1>",
+        "    Show a script in the scripts cache.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     write_help(&mut cx.reply, "SCRIPT", LINES);
     Ok(Outcome::Done)

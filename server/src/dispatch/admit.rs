@@ -1,20 +1,28 @@
 //! The guards in front of every command, in the order that clients can observe.
 
+use crate::commands::scripting::declared;
 use crate::context::Cx;
 use crate::eviction::Room;
-use crate::server::Ochre;
+use crate::replication;
+use crate::server::{Ochre, Server};
 use common::clients::ReplyMode;
-use common::command::{Command, CommandError, CommandId, Flags};
+use common::command::{Args, Command, CommandError, CommandId, Flags};
 use common::resp::Resp;
 
 /// Runs all guards.
-pub(super) fn guards(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>) -> Result<(), CommandError> {
+pub(super) fn guards(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &Command<Ochre>,
+    args: &Args<'_>,
+) -> Result<(), CommandError> {
+    let flags = flags_of_request(cx.server, command.flags, args);
     protected(cx, command)?;
     authenticated(cx, command)?;
     allowed_in_multi(cx, command)?;
-    memory(cx, command)?;
-    disk_is_well(cx, command)?;
-    enough_replicas(cx, command)?;
+    memory(cx, flags)?;
+    disk_is_well(cx, flags)?;
+    enough_replicas(cx, flags)?;
     subscribed_mode(cx, id, command)?;
     loading(cx, command)?;
     busy_script(cx, command)?;
@@ -84,15 +92,15 @@ fn allowed_in_multi(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Com
 /// Makes room at `maxmemory`; where none is to be had, what may need memory is refused. So is queueing it: a
 /// transaction could grow without end.
 #[inline]
-pub(super) fn memory(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+pub(super) fn memory(cx: &mut Cx<'_>, flags: Flags) -> Result<(), CommandError> {
     if cx.server.config.max_memory == 0 {
         cx.server.scripts.lacks_memory = false;
         return Ok(());
     }
-    refuse_at_limit(cx, command)
+    refuse_at_limit(cx, flags)
 }
 
-fn refuse_at_limit(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn refuse_at_limit(cx: &mut Cx<'_>, flags: Flags) -> Result<(), CommandError> {
     let lacks_memory = cx.server.make_room() == Room::Lacking;
     cx.server.scripts.lacks_memory = lacks_memory;
     if cx.server.is_observed {
@@ -104,40 +112,42 @@ fn refuse_at_limit(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), Comm
         return Ok(());
     }
     let needs_memory = match &cx.session().multi {
-        None => command.flags.has(Flags::DENYOOM),
-        Some(multi) if command.flags.has(Flags::RUNS_QUEUED) => multi.needs_memory,
-        Some(_) => !command.flags.has(Flags::UNQUEUED),
+        None => flags.has(Flags::DENYOOM),
+        Some(multi) if flags.has(Flags::RUNS_QUEUED) => multi.needs_memory,
+        Some(_) => !flags.has(Flags::UNQUEUED),
     };
     if needs_memory { Err(CommandError::OutOfMemory) } else { Ok(()) }
 }
 
 /// What a transaction's commands amount to is judged when EXEC comes.
-fn writes(cx: &mut Cx<'_>, command: &Command<Ochre>) -> bool {
-    command.flags.has(Flags::WRITE)
-        || command.flags.has(Flags::RUNS_QUEUED)
-            && cx.session().multi.as_ref().is_some_and(|multi| multi.writes)
+fn writes(cx: &mut Cx<'_>, flags: Flags) -> bool {
+    flags.has(Flags::WRITE)
+        || flags.has(Flags::RUNS_QUEUED) && cx.session().multi.as_ref().is_some_and(|multi| multi.writes)
 }
 
-fn disk_is_well(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
+fn disk_is_well(cx: &mut Cx<'_>, flags: Flags) -> Result<(), CommandError> {
     if cx.server.persistence.refuses_writes(&cx.server.config)
-        && (writes(cx, command) || command.flags.has(Flags::TELLS_DISK))
+        && (writes(cx, flags) || flags.has(Flags::TELLS_DISK))
     {
-        return Err("MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.".into());
+        return Err(crate::persistence::MISCONF.into());
     }
     Ok(())
 }
 
-fn enough_replicas(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {
-    let wanted = cx.server.config.min_replicas_to_write as usize;
-    if wanted == 0 || cx.server.config.min_replicas_max_lag == 0 || !writes(cx, command) {
-        return Ok(());
-    }
-    if cx.server.replication.good_replicas(&cx.server.clients, &cx.server.config, cx.server.time.now_ms())
-        < wanted
-    {
-        return Err("NOREPLICAS Not enough good replicas to write.".into());
+fn enough_replicas(cx: &mut Cx<'_>, flags: Flags) -> Result<(), CommandError> {
+    let is_asked = cx.server.config.min_replicas_to_write > 0 && writes(cx, flags);
+    if is_asked && replication::lacks_replicas(cx.server) {
+        return Err(replication::NO_REPLICAS.into());
     }
     Ok(())
+}
+
+/// The flags of a command, or what the script or function that it runs declares instead.
+pub fn flags_of_request(server: &Server, flags: Flags, args: &Args<'_>) -> Flags {
+    if !flags.has(Flags::SCRIPT_RUNNER) {
+        return flags;
+    }
+    declared(server, args).map_or(flags, |declared| declared.of_command(flags))
 }
 
 /// In RESP2 a subscribed client can't tell replies from messages: only what pub/sub needs is served.
@@ -164,7 +174,7 @@ fn busy_script(cx: &Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError
     if !cx.server.scripts.is_busy() || command.flags.has(Flags::ALLOW_BUSY) {
         return Ok(());
     }
-    Err("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.".into())
+    Err(cx.server.scripts.busy_error())
 }
 
 fn replica_keeps_out(cx: &mut Cx<'_>, command: &Command<Ochre>) -> Result<(), CommandError> {

@@ -143,6 +143,7 @@ fn propagate_call(cx: &mut Cx<'_>, db: store::DbIndex, propagate: Propagate, dir
     match propagate {
         Propagate::AsIs if !changed => {}
         Propagate::Nothing => {}
+        _ if cx.caller == Caller::Script && cx.server.scripts.is_muted => {}
         Propagate::AsIs | Propagate::Forced => {
             let words: Vec<&[u8]> = args.all().collect();
             cx.server.replication.propagate(db, &words);

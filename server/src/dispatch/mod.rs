@@ -5,6 +5,7 @@ mod call;
 mod park;
 mod table;
 
+pub use admit::flags_of_request;
 pub use call::{call, call_nested};
 pub use park::{Parking, park, serve_ready, unblock, wake_overdue, wake_replica_waits};
 pub use table::{command_table, is_script_runner};
@@ -34,7 +35,7 @@ pub fn process(cx: &mut Cx<'_>, args: &Args<'_>, hint: Hint) -> Flow {
         let command = cx.server.table.command(id);
         if command.flags.is_plain()
             && command.arity.accepts(args.count())
-            && admit::memory(cx, command).is_ok()
+            && admit::memory(cx, command.flags).is_ok()
         {
             cx.set_hint(hint.hashed.then(|| args.get(1)), hint);
             let flow = call(cx, id, command, args);
@@ -105,7 +106,7 @@ fn admit(
         }
     };
     let command = cx.server.table.command(id);
-    if let Err(error) = admit::guards(cx, id, command) {
+    if let Err(error) = admit::guards(cx, id, command, args) {
         note_command(cx, Some(id));
         cx.server.stats.commands[id.index()].rejected += 1;
         return Err(reject(cx, command, error));

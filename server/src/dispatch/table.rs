@@ -29,6 +29,7 @@ pub fn command_table() -> Table<Ochre> {
         commands::stream::COMMANDS,
         commands::transactions::COMMANDS,
         commands::scripting::COMMANDS,
+        commands::functions::COMMANDS,
         commands::persistence::COMMANDS,
         commands::replication::COMMANDS,
         commands::server::COMMANDS,

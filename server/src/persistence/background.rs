@@ -158,6 +158,8 @@ pub fn begin(server: &mut Server, purpose: Purpose) -> Result<Option<Stream>, Be
 pub fn header(server: &Server) -> Header {
     let mut header = Header::new(&server.keyspace, server.config.rdb_compression, server.config.rdb_checksum);
     header.replication = server.replication.place_in_stream();
+    header.libraries =
+        server.scripts.functions.libraries().map(|(_, library)| library.code.clone()).collect();
     header
 }
 

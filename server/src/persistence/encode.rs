@@ -2,6 +2,7 @@
 
 use super::rdb::{Info, Packed, ReplicationInfo, Writer};
 use std::io::{self, Write};
+use std::sync::Arc;
 use store::{DbIndex, Keyspace, Object, SnapshotSink, SnapshotValue};
 
 /// What a snapshot says about itself and how it is written; taken when it begins.
@@ -13,6 +14,8 @@ pub struct Header {
     pub used_memory: u64,
     /// Name of the replication stream, its offset and the database it has selected, if there is a stream.
     pub replication: Option<(String, i64, u32)>,
+    /// The texts of libraries of functions.
+    pub libraries: Vec<Arc<[u8]>>,
     /// Keys and keys with an expiry per database.
     pub sizes: Vec<(u64, u64)>,
     /// Keys in which something expires.
@@ -36,6 +39,7 @@ impl Header {
             ctime: common::clock::now_ms() / 1000,
             used_memory: crate::memory::used_bytes(),
             replication: None,
+            libraries: Vec::new(),
             sizes: (0..keyspace.count()).map(size).collect(),
             volatile: (0..keyspace.count()).map(|db| keyspace.db(DbIndex(db)).volatile() as u64).sum(),
             with_producers: (0..keyspace.count()).any(|db| keyspace.db(DbIndex(db)).with_producers() > 0),
@@ -80,6 +84,9 @@ impl<W: Write> Encoder<W> {
             has_expiring_fields: header.volatile > 0,
             has_producers: header.with_producers,
         })?;
+        for code in &header.libraries {
+            writer.library(code)?;
+        }
         let sizes = header.sizes.iter().map(|sizes| Some(*sizes)).collect();
         Ok(Self { writer, selected: None, sizes })
     }

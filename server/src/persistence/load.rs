@@ -6,9 +6,11 @@
 use super::encode::Pause;
 use super::handoff::{FromThread, Taken, ToActor, to_actor};
 use super::rdb::{Access, Loader, RdbSink, RdbValue, Record, Summary};
+use crate::scripting::ScriptHost;
 use crate::server::Server;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use store::{DbIndex, Expire, Limits, NewValue, SharedBytes};
 
@@ -48,6 +50,7 @@ pub struct Counts {
 #[derive(Debug)]
 enum Batch {
     Keys(Vec<Loaded>, u64),
+    Library(Box<[u8]>),
     /// What the file's writer used, bytes.
     UsedMemory(u64),
     Done {
@@ -232,6 +235,10 @@ impl RdbSink for Reader {
         self.builder.check_db(db)
     }
 
+    fn library(&mut self, code: &[u8]) -> Result<(), String> {
+        self.batches.give(Batch::Library(code.into())).map_err(|_| "the server is ending".to_owned())
+    }
+
     fn key(&mut self, record: Record) -> Result<(), String> {
         self.batch.extend(self.builder.build(record)?);
         self.pause.after_key(|| false);
@@ -252,7 +259,7 @@ impl RdbSink for Reader {
 }
 
 /// Puts keys in place for a slice of time; true when it could go on at once.
-pub fn advance(server: &mut Server) -> bool {
+pub fn advance(server: &mut Server, host: &Rc<ScriptHost>) -> bool {
     let Some(mut loading) = server.persistence.loading.take() else { return false };
     let started = Instant::now();
     while started.elapsed() < SLICE {
@@ -270,6 +277,12 @@ pub fn advance(server: &mut Server) -> bool {
                 }
             }
             Taken::Piece(Batch::UsedMemory(bytes)) => loading.used_memory = bytes,
+            Taken::Piece(Batch::Library(code)) => {
+                if let Err(error) = load_library(server, host, &code, false) {
+                    fail(server, &format!("failed to load the snapshot: {error}"));
+                    return false;
+                }
+            }
             Taken::Piece(Batch::Done { expired }) => {
                 finish(server, &loading, expired);
                 return false;
@@ -298,6 +311,18 @@ fn finish(server: &mut Server, loading: &Loading, expired: u64) {
 fn fail(server: &mut Server, error: &str) {
     tracing::error!("Fatal error loading the DB: {error}. Exiting.");
     server.persistence.is_fatal = true;
+}
+
+/// Takes a library in. One that is there already is replaced if `merging`.
+fn load_library(
+    server: &mut Server,
+    host: &Rc<ScriptHost>,
+    code: &[u8],
+    merging: bool,
+) -> Result<(), String> {
+    let loaded = server.scripts.functions.load(host, code, merging, None);
+    server.scripts.functions_vm_bytes = host.functions_bytes();
+    loaded.map(drop).map_err(|error| format!("a library of functions can't be loaded: {error}"))
 }
 
 /// Puts a key in place. A key that is there already is replaced if `merging`.
@@ -329,6 +354,7 @@ fn put(server: &mut Server, loaded: Loaded, merging: bool) -> Result<(), String>
 
 struct Foreground<'s> {
     server: &'s mut Server,
+    host: &'s Rc<ScriptHost>,
     builder: Builder,
     merging: bool,
 }
@@ -343,6 +369,10 @@ impl RdbSink for Foreground<'_> {
         self.builder.check_db(db)
     }
 
+    fn library(&mut self, code: &[u8]) -> Result<(), String> {
+        load_library(self.server, self.host, code, self.merging)
+    }
+
     fn key(&mut self, record: Record) -> Result<(), String> {
         match self.builder.build(record)? {
             Some(loaded) => put(self.server, loaded, self.merging),
@@ -355,12 +385,17 @@ impl RdbSink for Foreground<'_> {
 ///
 /// # Errors
 /// File, offset and cause.
-pub fn load_now(server: &mut Server, path: &Path, merging: bool) -> Result<Summary, String> {
+pub fn load_now(
+    server: &mut Server,
+    host: &Rc<ScriptHost>,
+    path: &Path,
+    merging: bool,
+) -> Result<Summary, String> {
     let name = path.to_string_lossy().into_owned();
     let file = File::open(path).map_err(|error| format!("failed to load {name}: {error}"))?;
     let builder = Builder::new(server);
     let (checksum, limits) = (server.config.rdb_checksum, server.limits());
-    let mut sink = Foreground { server, builder, merging };
+    let mut sink = Foreground { server, host, builder, merging };
     let summary = Loader::new(file, name, checksum, limits)
         .load(&mut sink)
         .map_err(|error| format!("failed to load {error}"))?;

@@ -23,14 +23,19 @@ pub use load::begin as begin_loading;
 pub use save::SaveError;
 
 use crate::config::Config;
+use crate::scripting::ScriptHost;
 use crate::server::Server;
 use background::Running;
 use load::{Counts, Loading};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 use store::DbIndex;
 
 /// Time after a failed save until save points try again; Redis's.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// What writes are told while snapshots fail.
+pub const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
 /// What a snapshot is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,9 +180,9 @@ fn free_leftovers(server: &mut Server) {
 }
 
 /// Goes on with what is under way, for a slice of time; true when it could go on at once.
-pub fn advance(server: &mut Server) -> bool {
+pub fn advance(server: &mut Server, host: &Rc<ScriptHost>) -> bool {
     if server.persistence.loading.is_some() {
-        return load::advance(server);
+        return load::advance(server, host);
     }
     background::advance(server)
 }
@@ -268,9 +273,13 @@ pub fn save_last(server: &mut Server) -> Result<(), SaveError> {
     result
 }
 
-/// A snapshot without keys, for replicas that want none.
-pub fn empty_snapshot(server: &Server) -> Vec<u8> {
-    let written = encode::Encoder::begin(Vec::new(), &background::header(server)).and_then(|e| e.finish());
+/// A snapshot without keys, for replicas that want none, and perhaps no libraries of functions either.
+pub fn empty_snapshot(server: &Server, with_libraries: bool) -> Vec<u8> {
+    let mut header = background::header(server);
+    if !with_libraries {
+        header.libraries.clear();
+    }
+    let written = encode::Encoder::begin(Vec::new(), &header).and_then(|e| e.finish());
     written.expect("writing to memory does not fail").0
 }
 
@@ -297,7 +306,7 @@ pub struct Reload {
 ///
 /// # Errors
 /// Why it failed; when loading fails, what was loaded until then stays.
-pub fn reload(server: &mut Server, how: Reload) -> Result<(), String> {
+pub fn reload(server: &mut Server, host: &Rc<ScriptHost>, how: Reload) -> Result<(), String> {
     if !how.nosave {
         give_up(server);
         save_now(server).map_err(|error| error.to_string())?;
@@ -306,9 +315,10 @@ pub fn reload(server: &mut Server, how: Reload) -> Result<(), String> {
         for index in 0..server.keyspace.count() {
             server.empty_db(DbIndex(index), false);
         }
+        server.scripts.functions.clear(host);
     }
     let path = server.config.db_filename.as_path().to_owned();
-    load::load_now(server, &path, how.merge)?;
+    load::load_now(server, host, &path, how.merge)?;
     tracing::warn!("DB reloaded by DEBUG RELOAD");
     Ok(())
 }

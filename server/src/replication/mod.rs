@@ -17,17 +17,30 @@ mod sync;
 mod transfer;
 
 pub use info::{info, role};
-pub use replica::{Handshake, Replica, State, name};
+pub use replica::{Filter, Handshake, Replica, State, name};
 pub use sync::{acknowledge, snapshot_ended, sync, tick};
 
 use crate::config::Config;
 use crate::lifecycle::random_hex;
+use crate::server::Server;
 use crate::session::Session;
 use backlog::{Backlog, Stretch};
 use bytes::Bytes;
 use common::clients::{Clients, Slot};
 use store::DbIndex;
 use transfer::{Progress, Transfer, has_room};
+
+/// What writes are told where [`lacks_replicas`].
+pub const NO_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+
+/// Whether too few replicas keep up for writes to be taken.
+pub fn lacks_replicas(server: &Server) -> bool {
+    let config = &server.config;
+    let wanted = config.min_replicas_to_write as usize;
+    wanted > 0
+        && config.min_replicas_max_lag > 0
+        && server.replication.good_replicas(&server.clients, config, server.time.now_ms()) < wanted
+}
 
 /// What replicas get of a command.
 #[derive(Debug, Default, PartialEq, Eq)]

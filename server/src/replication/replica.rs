@@ -16,8 +16,17 @@ pub struct Handshake {
     pub psync2: bool,
     /// It wants the snapshot and nothing after.
     pub rdb_only: bool,
-    /// It wants a snapshot without keys (function libraries at most, which this server does not have).
-    pub without_data: bool,
+    /// It wants a snapshot without keys.
+    pub filter: Option<Filter>,
+}
+
+/// What a snapshot without keys holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// Nothing.
+    Nothing,
+    /// The libraries of functions.
+    Functions,
 }
 
 impl Handshake {

@@ -1,7 +1,7 @@
 //! Getting a replica going: partial resynchronization from the backlog, or a snapshot and the stream behind it.
 
 use super::backlog::Backlog;
-use super::replica::{Replica, State, name};
+use super::replica::{Filter, Replica, State, name};
 use super::transfer::{Transfer, WINDOW};
 use super::{Replication, encode, received};
 use crate::lifecycle::random_hex;
@@ -35,8 +35,8 @@ pub fn sync(server: &mut Server, slot: Slot, wish: Option<(&[u8], i64)>) {
     server.replication.replicas.push(slot);
     server.replication.open_backlog(server.config.repl_backlog_size);
     let handshake = server.clients.get(slot).and_then(|client| client.ext.handshake.as_deref());
-    if handshake.is_some_and(|handshake| handshake.without_data) {
-        return send_empty(server, slot);
+    if let Some(filter) = handshake.and_then(|handshake| handshake.filter) {
+        return send_empty(server, slot, filter);
     }
     match server.persistence.running() {
         Some(Purpose::File) => attach(server, slot),
@@ -222,12 +222,12 @@ fn begin_snapshot(server: &mut Server, purpose: Purpose, waiting: &[Slot]) {
 }
 
 /// Sends a snapshot without keys, which needs no walk.
-fn send_empty(server: &mut Server, slot: Slot) {
+fn send_empty(server: &mut Server, slot: Slot, filter: Filter) {
     let offset = server.replication.offset;
     set_up(server, slot, State::Transfer, offset);
     server.replication.selected = None;
     let mark = random_hex();
-    let snapshot = persistence::empty_snapshot(server);
+    let snapshot = persistence::empty_snapshot(server, filter == Filter::Functions);
     let bytes = [format!("$EOF:{mark}\r\n").as_bytes(), &snapshot, mark.as_bytes()].concat();
     server.clients.push(slot, &bytes.into());
     let now_ms = server.time.now_ms();

@@ -1,7 +1,8 @@
 //! Between Lua and RESP: arguments of `redis.call`, its replies, and what a script returns.
 
 use super::ScriptHost;
-use super::lua::{MAX_DEPTH, Outcome, number, refusal};
+use super::api::{Outcome, number, refusal};
+use super::lua::MAX_DEPTH;
 use crate::context::{Caller, Cx};
 use common::command::{Args, CommandError, Flags};
 use common::number::{format_17g, parse_f64, parse_i64};
@@ -11,20 +12,10 @@ use std::rc::Rc;
 
 /// `redis.call` and `redis.pcall`: whether it failed, and the reply (a table with `err` if so).
 pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
-    if args.is_empty() {
-        return refusal(lua, "ERR Please specify at least one argument for this redis lib call");
-    }
-    let mut words = Vec::with_capacity(args.len());
-    for arg in &args {
-        match arg {
-            Value::String(text) => words.push(text.as_bytes().to_vec()),
-            Value::Integer(number) => words.push(number.to_string().into_bytes()),
-            Value::Number(number) => words.push(format_17g(*number).into_bytes()),
-            _ => {
-                return refusal(lua, "ERR Lua redis lib command arguments must be strings or integers");
-            }
-        }
-    }
+    let words = match words(lua, &args)? {
+        Ok(words) => words,
+        Err(refused) => return Ok(refused),
+    };
     let bytes = host.with_server(|server| {
         let resp = if host.resp3() { Resp::V3 } else { Resp::V2 };
         let mut cx = Cx::with_reply(server, host, host.slot(), Reply::new(resp), Caller::Script);
@@ -43,6 +34,26 @@ pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::
     let mut at = 0;
     let value = to_lua(lua, &bytes, &mut at)?;
     Ok((bytes.first() == Some(&b'-'), value))
+}
+
+/// The words of a command, or what to raise.
+pub(super) fn words(lua: &Lua, args: &MultiValue) -> mlua::Result<Result<Vec<Vec<u8>>, Outcome>> {
+    let refused = |text| Ok(Err(refusal(lua, text)?));
+    if args.is_empty() {
+        return refused("ERR Please specify at least one argument for this redis lib call");
+    }
+    let mut words = Vec::with_capacity(args.len());
+    for arg in args {
+        match arg {
+            Value::String(text) => words.push(text.as_bytes().to_vec()),
+            Value::Integer(number) => words.push(number.to_string().into_bytes()),
+            Value::Number(number) => words.push(format_17g(*number).into_bytes()),
+            _ => {
+                return refused("ERR Lua redis lib command arguments must be strings or integers");
+            }
+        }
+    }
+    Ok(Ok(words))
 }
 
 /// Runs one command of a script.
@@ -66,7 +77,17 @@ fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), Comm
     if scripts.lacks_memory && !scripts.wrote && command.flags.has(Flags::DENYOOM) {
         return Err(CommandError::OutOfMemory);
     }
-    cx.server.scripts.wrote |= command.flags.has(Flags::WRITE);
+    let writes = command.flags.has(Flags::WRITE);
+    if writes && !scripts.wrote {
+        // Once it has written it goes on to its end.
+        if cx.server.persistence.refuses_writes(&cx.server.config) {
+            return Err(crate::persistence::MISCONF.into());
+        }
+        if crate::replication::lacks_replicas(cx.server) {
+            return Err(crate::replication::NO_REPLICAS.into());
+        }
+    }
+    cx.server.scripts.wrote |= writes;
     crate::dispatch::call_nested(cx, id, command, &args);
     Ok(())
 }

@@ -3,21 +3,27 @@
 //! What scripts see is put together in `prelude.lua`. Errors of `redis.call` are tables and must be raised by Lua
 //! itself (an error that Rust raises reaches Lua as opaque userdata), hence the thin Lua functions there.
 
-use super::ScriptHost;
+use super::api::host_functions;
 use super::convert;
+use super::functions::{Function as LibraryFunction, FunctionId};
+use super::library::{Draft, Loading, register_function};
+use super::{Program, ScriptHost};
 use mlua::chunk::ChunkMode;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table, Value, VmState};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, RegistryKey, StdLib, Table, Value, VmState};
 use sha1::{Digest, Sha1};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
+use std::time::Duration;
 
 /// Instructions between two looks at the clock; Redis's number.
 const HOOK_EVERY: u32 = 100_000;
 /// Memory that all scripts together may hold, bytes: one that runs away fails, the server goes on.
 const MEMORY_LIMIT: usize = 1 << 30;
 /// The name that errors show for a script.
-const CHUNK_NAME: &str = "@user_script";
+const SCRIPT_CHUNK: &str = "@user_script";
+/// The name that errors show for a library.
+const LIBRARY_CHUNK: &str = "@user_function";
 /// A table beyond this depth is no reply; also what keeps a table that holds itself from never ending.
 pub(super) const MAX_DEPTH: usize = 200;
 
@@ -35,13 +41,25 @@ pub fn sha_of(body: &[u8]) -> Sha {
     hex
 }
 
+/// What a machine is for. Scripts and functions don't share one, so that neither finds what the other left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// EVAL.
+    Scripts,
+    /// FCALL.
+    Functions,
+}
+
 /// A running virtual machine.
 pub struct Vm {
     lua: Lua,
     environment: RegistryKey,
-    globals: RegistryKey,
-    run: RegistryKey,
+    /// What the prelude gives: the tables behind the environment and the functions that run things.
+    entries: RegistryKey,
     scripts: RefCell<HashMap<Sha, RegistryKey>>,
+    functions: RefCell<HashMap<FunctionId, RegistryKey>>,
+    last_function: Cell<u64>,
+    loading: Loading,
 }
 
 /// How a script ended.
@@ -70,18 +88,24 @@ impl Vm {
     ///
     /// # Errors
     /// When Lua can't be set up: no memory, or a mistake in the prelude.
-    pub fn new(host: &Rc<ScriptHost>) -> mlua::Result<Self> {
+    pub fn new(host: &Rc<ScriptHost>, kind: Kind) -> mlua::Result<Self> {
         let options = LuaOptions::new().catch_rust_panics(false);
         let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING | StdLib::MATH, options)?;
         lua.set_memory_limit(MEMORY_LIMIT)?;
         let functions = host_functions(&lua, &Rc::downgrade(host))?;
+        let loading = Loading::default();
+        if kind == Kind::Functions {
+            functions.raw_set("register_function", register_function(&lua, &loading)?)?;
+        }
         let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
-        let (environment, globals, run): (Table, Table, Function) = prelude.call(functions)?;
+        let (environment, entries): (Table, Table) = prelude.call(functions)?;
         let vm = Self {
             environment: lua.create_registry_value(environment)?,
-            globals: lua.create_registry_value(globals)?,
-            run: lua.create_registry_value(run)?,
+            entries: lua.create_registry_value(entries)?,
             scripts: RefCell::default(),
+            functions: RefCell::default(),
+            last_function: Cell::default(),
+            loading,
             lua,
         };
         vm.watch_clock(host, HOOK_EVERY)?;
@@ -90,19 +114,22 @@ impl Vm {
 
     /// Looks at the clock every `instructions`; scripts that take long let others have a word there.
     fn watch_clock(&self, host: &Rc<ScriptHost>, instructions: u32) -> mlua::Result<()> {
-        let weak = Rc::downgrade(host);
+        let (weak, loading) = (Rc::downgrade(host), self.loading.clone());
         self.lua.set_global_hook(HookTriggers::new().every_nth_instruction(instructions), move |lua, _| {
+            if loading.borrow_mut().as_mut().is_some_and(Draft::tick) {
+                return end(lua, TIMEOUT);
+            }
             let Some(host) = weak.upgrade() else { return Ok(VmState::Continue) };
             if !host.is_running() || !host.tick() {
                 return Ok(VmState::Continue);
             }
             host.note_place(place(lua, 0));
-            // Killed. A pcall may swallow this error, so from now on every instruction raises it.
-            lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), |_, _| {
-                Err(mlua::Error::runtime(KILLED))
-            })?;
-            Err(mlua::Error::runtime(KILLED))
+            end(lua, KILLED)
         })
+    }
+
+    fn entry<T: mlua::FromLua>(&self, name: &str) -> mlua::Result<T> {
+        self.lua.registry_value::<Table>(&self.entries)?.raw_get(name)
     }
 
     /// Compiles a script, or finds it compiled.
@@ -120,10 +147,61 @@ impl Vm {
             body
         };
         let environment: Table = self.lua.registry_value(&self.environment).map_err(|e| message(&e))?;
-        let function = compile(&self.lua, source, CHUNK_NAME, &environment).map_err(|e| message(&e))?;
+        let function = compile(&self.lua, source, SCRIPT_CHUNK, &environment).map_err(|e| message(&e))?;
         let key = self.lua.create_registry_value(function).map_err(|e| message(&e))?;
         self.scripts.borrow_mut().insert(*sha, key);
         Ok(())
+    }
+
+    /// Runs a library's text, which registers functions.
+    ///
+    /// # Errors
+    /// Lua's complaint, or that it takes longer than `limit`.
+    pub fn load_library(
+        &self,
+        host: &Rc<ScriptHost>,
+        body: &[u8],
+        limit: Option<Duration>,
+    ) -> Result<Vec<LibraryFunction>, String> {
+        let failed = |error| format!("Error registering functions: {}", message(&error));
+        let environment: Table = self.lua.registry_value(&self.environment).map_err(failed)?;
+        let chunk = compile(&self.lua, body, LIBRARY_CHUNK, &environment)
+            .map_err(|error| format!("Error compiling function: {}", message(&error)))?;
+        self.loading.replace(Some(Draft::new(limit)));
+        let result = self.run_library(chunk);
+        let draft = self.loading.take().expect("it was put there");
+        if draft.is_overdue {
+            self.watch_clock(host, HOOK_EVERY).map_err(failed)?; // back to the clock's pace
+            return Err(format!("Error registering functions: ERR {TIMEOUT}"));
+        }
+        let (ok, value) = result.map_err(failed)?;
+        if !ok {
+            return Err(format!("Error registering functions: {}", complaint(&value)));
+        }
+        let functions = draft.functions.into_iter().map(|registered| {
+            let id = FunctionId(self.last_function.get() + 1);
+            self.last_function.set(id.0);
+            self.functions.borrow_mut().insert(id, registered.callback);
+            let (name, description, flags) = (registered.name, registered.description, registered.flags);
+            LibraryFunction { name, description, flags, id }
+        });
+        Ok(functions.collect())
+    }
+
+    /// While a library registers, its environment is the little that may be used then.
+    fn run_library(&self, chunk: Function) -> mlua::Result<(bool, Value)> {
+        let backing: Table = self.entry("backing")?;
+        backing.raw_set("__index", self.entry::<Table>("registration")?)?;
+        let result = self.entry::<Function>("load")?.call(chunk);
+        backing.raw_set("__index", self.entry::<Table>("globals")?)?;
+        result
+    }
+
+    /// Forgets functions.
+    pub fn forget(&self, ids: impl Iterator<Item = FunctionId>) {
+        let mut functions = self.functions.borrow_mut();
+        ids.for_each(|id| drop(functions.remove(&id)));
+        self.lua.expire_registry_values();
     }
 
     /// Forgets all compiled scripts.
@@ -132,15 +210,21 @@ impl Vm {
         self.lua.expire_registry_values();
     }
 
+    /// Forgets one compiled script.
+    pub fn forget_script(&self, sha: &Sha) {
+        self.scripts.borrow_mut().remove(sha);
+        self.lua.expire_registry_values();
+    }
+
     /// Memory that Lua holds.
     pub fn memory_bytes(&self) -> u64 {
         self.lua.used_memory() as u64
     }
 
-    /// Runs a compiled script. The server must be lent to the host.
-    pub fn run(&self, host: &Rc<ScriptHost>, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> Ending {
+    /// Runs a compiled script or a function. The server must be lent to the host.
+    pub fn run(&self, host: &Rc<ScriptHost>, program: &Program, keys: &[&[u8]], args: &[&[u8]]) -> Ending {
         let ending = self
-            .try_run(sha, keys, args)
+            .try_run(program, keys, args)
             .unwrap_or_else(|error| Ending::error(format!("ERR {}", message(&error)).into_bytes()));
         if !host.is_killed() {
             return ending;
@@ -154,22 +238,62 @@ impl Vm {
         }
     }
 
-    fn try_run(&self, sha: &Sha, keys: &[&[u8]], args: &[&[u8]]) -> mlua::Result<Ending> {
-        let globals: Table = self.lua.registry_value(&self.globals)?;
-        for (name, words) in [("KEYS", keys), ("ARGV", args)] {
-            let list = self.lua.create_table_with_capacity(words.len(), 0)?;
-            for (index, word) in words.iter().enumerate() {
-                list.raw_set(index + 1, self.lua.create_string(word)?)?;
+    fn try_run(&self, program: &Program, keys: &[&[u8]], args: &[&[u8]]) -> mlua::Result<Ending> {
+        let (keys, args) = (self.list(keys)?, self.list(args)?);
+        let run: Function = self.entry("run")?;
+        let (ok, value): (bool, Value) = match program {
+            Program::Script(sha) => {
+                let globals: Table = self.entry("globals")?;
+                globals.raw_set("KEYS", keys)?;
+                globals.raw_set("ARGV", args)?;
+                let script: Function = {
+                    let scripts = self.scripts.borrow();
+                    self.lua.registry_value(scripts.get(sha).expect("it was compiled"))?
+                };
+                run.call(script)?
             }
-            globals.raw_set(name, list)?;
-        }
-        let run: Function = self.lua.registry_value(&self.run)?;
-        let script: Function = {
-            let scripts = self.scripts.borrow();
-            self.lua.registry_value(scripts.get(sha).expect("it was compiled"))?
+            Program::Function(id) => {
+                let function: Function = {
+                    let functions = self.functions.borrow();
+                    self.lua.registry_value(functions.get(id).expect("it was registered"))?
+                };
+                run.call((function, keys, args))?
+            }
         };
-        let (ok, value): (bool, Value) = run.call(script)?;
         Ok(if ok { Ending::Value(value) } else { failure(&value) })
+    }
+
+    fn list(&self, words: &[&[u8]]) -> mlua::Result<Table> {
+        let list = self.lua.create_table_with_capacity(words.len(), 0)?;
+        for (index, word) in words.iter().enumerate() {
+            list.raw_set(index + 1, self.lua.create_string(word)?)?;
+        }
+        Ok(list)
+    }
+}
+
+/// Ends what runs. A pcall may swallow the error, so from now on every instruction raises it.
+fn end(lua: &Lua, text: &'static str) -> mlua::Result<VmState> {
+    lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), move |_, _| {
+        Err(mlua::Error::runtime(text))
+    })?;
+    Err(mlua::Error::runtime(text))
+}
+
+/// What becomes of a library that takes too long to load, in Redis's words.
+const TIMEOUT: &str = "FUNCTION LOAD timeout";
+
+/// What a library's text raised.
+fn complaint(value: &Value) -> String {
+    let coded = match value {
+        Value::Table(table) => table.raw_get::<Value>("err").unwrap_or(Value::Nil),
+        Value::String(text) => return format!("ERR {}", text.to_string_lossy()),
+        Value::Error(error) => return format!("ERR {}", message(error)),
+        _ => Value::Nil,
+    };
+    match coded {
+        Value::String(text) => text.to_string_lossy(),
+        _ => "ERR unknown error".to_owned(),
     }
 }
 
@@ -195,7 +319,7 @@ fn failure(value: &Value) -> Ending {
 }
 
 /// Lua's own words of an error, without the crate's additions.
-fn message(error: &mlua::Error) -> String {
+pub(super) fn message(error: &mlua::Error) -> String {
     match error {
         mlua::Error::SyntaxError { message, .. } | mlua::Error::RuntimeError(message) => message.clone(),
         mlua::Error::MemoryError(_) => "not enough memory".to_owned(),
@@ -205,7 +329,7 @@ fn message(error: &mlua::Error) -> String {
 }
 
 /// Compiles text, never bytecode: the loader of 5.1 trusts it. The collector rests meanwhile (CVE-2025-49844).
-fn compile(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<Function> {
+pub(super) fn compile(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::Result<Function> {
     if source.first() == Some(&0x1b) {
         return Err(mlua::Error::runtime("bytecode is not loaded"));
     }
@@ -220,133 +344,8 @@ fn compile(lua: &Lua, source: &[u8], name: &str, environment: &Table) -> mlua::R
     compiled
 }
 
-/// What host functions reply: whether they failed, and the value or what to raise.
-pub(super) type Outcome = (bool, Value);
-
-/// A table with a field `err`, to be raised.
-pub(super) fn refusal(lua: &Lua, text: &str) -> mlua::Result<Outcome> {
-    let table = lua.create_table()?;
-    table.raw_set("err", text)?;
-    Ok((true, Value::Table(table)))
-}
-
-/// A number, whichever way the crate represents it.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    value.as_number().or_else(|| value.as_integer().map(|n| n as f64))
-}
-
-fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result<Table> {
-    let functions = lua.create_table()?;
-    let weak = host.clone();
-    functions.raw_set(
-        "call",
-        lua.create_function(move |lua, args: MultiValue| {
-            let host = weak.upgrade().ok_or_else(|| mlua::Error::runtime("the server is gone"))?;
-            convert::call(lua, &host, args)
-        })?,
-    )?;
-    let weak = host.clone();
-    functions.raw_set(
-        "setresp",
-        lua.create_function(move |lua, args: MultiValue| {
-            if args.len() != 1 {
-                return refusal(lua, "ERR redis.setresp() requires one argument.");
-            }
-            let version = args.front().and_then(number);
-            if version != Some(2.0) && version != Some(3.0) {
-                return refusal(lua, "ERR RESP version must be 2 or 3.");
-            }
-            if let Some(host) = weak.upgrade() {
-                host.set_resp3(version == Some(3.0));
-            }
-            Ok((false, Value::Nil))
-        })?,
-    )?;
-    functions.raw_set("sha1hex", lua.create_function(sha1hex)?)?;
-    functions.raw_set("log", lua.create_function(log)?)?;
-    functions.raw_set("error_reply", lua.create_function(error_reply)?)?;
-    functions.raw_set("status_reply", lua.create_function(status_reply)?)?;
-    functions.raw_set("locate", lua.create_function(locate)?)?;
-    functions.raw_set("compile", lua.create_function(load_text)?)?;
-    functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
-    functions.raw_set("raising", lua.create_function(crate::sys::raising)?)?;
-    functions.raw_set("constants", constants(lua)?)?;
-    functions.raw_set("libraries", super::libraries::all(lua)?)?;
-    Ok(functions)
-}
-
-fn constants(lua: &Lua) -> mlua::Result<Table> {
-    let table = lua.create_table()?;
-    for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"].iter().enumerate() {
-        table.raw_set(*name, level)?;
-    }
-    table.raw_set("REDIS_VERSION", common::REDIS_VERSION)?;
-    let number = common::REDIS_VERSION
-        .split('.')
-        .filter_map(|part| part.parse::<i64>().ok())
-        .fold(0, |n, part| n << 8 | part);
-    table.raw_set("REDIS_VERSION_NUM", number)?;
-    Ok(table)
-}
-
-fn sha1hex(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
-    let [value] = args.iter().collect::<Vec<_>>()[..] else {
-        return refusal(lua, "ERR wrong number of arguments");
-    };
-    let text = lua.coerce_string(value.clone())?;
-    let sha = sha_of(&text.map(|text| text.as_bytes().to_vec()).unwrap_or_default());
-    Ok((false, Value::String(lua.create_string(sha)?)))
-}
-
-fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
-    if args.len() < 2 {
-        return refusal(lua, "ERR redis.log() requires two arguments or more.");
-    }
-    let Some(level) = number(&args[0]) else {
-        return refusal(lua, "ERR First argument must be a number (log level).");
-    };
-    let mut words = Vec::new();
-    for value in args.iter().skip(1) {
-        if let Some(text) = lua.coerce_string(value.clone())? {
-            words.push(text.to_string_lossy());
-        }
-    }
-    let line = words.join(" ");
-    match level as i64 {
-        0 => tracing::trace!("{line}"),
-        1 => tracing::debug!("{line}"),
-        2 => tracing::info!("{line}"),
-        3 => tracing::warn!("{line}"),
-        _ => return refusal(lua, "ERR Invalid log level."),
-    }
-    Ok((false, Value::Nil))
-}
-
-/// The first of several words is the error's code, with or without a dash before it; a single word gets `ERR`.
-fn error_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
-    let [Value::String(text)] = args.iter().collect::<Vec<_>>()[..] else {
-        return Ok(refusal(lua, "ERR wrong number or type of arguments")?.1);
-    };
-    let text = text.as_bytes();
-    let trimmed = text.trim_ascii_end();
-    let text = trimmed.strip_prefix(b"-").unwrap_or(trimmed);
-    let full = if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() };
-    let table = lua.create_table()?;
-    table.raw_set("err", lua.create_string(full)?)?;
-    Ok(Value::Table(table))
-}
-
-fn status_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
-    let [Value::String(text)] = args.iter().collect::<Vec<_>>()[..] else {
-        return Ok(refusal(lua, "ERR wrong number or type of arguments")?.1);
-    };
-    let table = lua.create_table()?;
-    table.raw_set("ok", text)?;
-    Ok(Value::Table(table))
-}
-
 /// Adds where a failure happened.
-fn locate(lua: &Lua, failure: Table) -> mlua::Result<()> {
+pub(super) fn locate(lua: &Lua, failure: Table) -> mlua::Result<()> {
     if let Some((source, line)) = place(lua, 1) {
         failure.raw_set("source", source)?;
         failure.raw_set("line", line)?;
@@ -370,15 +369,4 @@ fn place(lua: &Lua, level: usize) -> Option<(String, i64)> {
         })
         .flatten()
         .next()
-}
-
-/// `loadstring`: a function, or nil and a message.
-fn load_text(
-    lua: &Lua,
-    (text, name, environment): (mlua::LuaString, mlua::LuaString, Table),
-) -> mlua::Result<(Value, Value)> {
-    match compile(lua, &text.as_bytes(), &name.to_string_lossy(), &environment) {
-        Ok(function) => Ok((Value::Function(function), Value::Nil)),
-        Err(error) => Ok((Value::Nil, Value::String(lua.create_string(message(&error))?))),
-    }
 }

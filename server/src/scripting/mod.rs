@@ -5,10 +5,18 @@
 //! `busy-reply-threshold`, its time hook suspends the coroutine and hands the server back to the actor, which serves
 //! others (with -BUSY, mostly) until it resumes the script.
 
+mod api;
+mod cache;
 mod convert;
+mod flags;
+mod functions;
 mod libraries;
+mod library;
 mod lua;
 
+pub use cache::{Origin, ScriptCache};
+pub use flags::ScriptFlags;
+pub use functions::{ENGINE, Function, FunctionId, Functions};
 pub use lua::{Sha, sha_of};
 
 use crate::actor::Ran;
@@ -22,9 +30,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use scoped_tls::scoped_thread_local;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::DbIndex;
 
@@ -42,6 +48,10 @@ const STACK_BYTES: usize = 8 << 20;
 pub struct Scripts {
     /// When the running script began; `None` when none runs.
     pub started: Option<Instant>,
+    /// It is a function.
+    pub called: Option<Called>,
+    /// It has asked that its writes reach no replica.
+    pub is_muted: bool,
     /// It has run past `busy-reply-threshold`: others get -BUSY.
     busy: bool,
     /// SCRIPT KILL was asked for.
@@ -53,10 +63,23 @@ pub struct Scripts {
     /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what they otherwise may not, unless it can't run inside another
     /// command.
     pub allows_denied: bool,
-    /// Memory of the Lua machine after the last script, bytes.
+    /// Memory of the scripts' Lua machine after the last script, bytes.
     pub vm_bytes: u64,
+    /// Memory of the functions' Lua machine after the last of them, bytes.
+    pub functions_vm_bytes: u64,
+    /// Libraries of functions.
+    pub functions: Functions,
     /// Bodies by digest, for EVALSHA and SCRIPT EXISTS.
-    pub cache: HashMap<Sha, Arc<[u8]>>,
+    pub cache: ScriptCache,
+}
+
+/// A function that runs.
+#[derive(Debug)]
+pub struct Called {
+    /// As it was registered.
+    pub name: Vec<u8>,
+    /// The request that calls it.
+    pub command: Vec<Vec<u8>>,
 }
 
 impl Scripts {
@@ -71,24 +94,43 @@ impl Scripts {
         self.started.is_some()
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, called: Option<Called>) {
         self.started = Some(Instant::now());
+        self.called = called;
+        self.is_muted = false;
         self.kill = false;
         self.wrote = false;
     }
 
     fn end(&mut self) {
         self.started = None;
+        self.called = None;
         self.busy = false;
     }
 
+    /// What others are told while a script keeps the server busy.
+    pub fn busy_error(&self) -> CommandError {
+        CommandError::Text(match self.called {
+            None => "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+            Some(_) => {
+                "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+            }
+        })
+    }
+
     /// The running script is past its time.
-    fn become_busy(&mut self) {
+    fn become_busy(&mut self, program: Option<Program>) {
         if !self.busy {
+            let name = match (&self.called, program) {
+                (Some(called), _) => String::from_utf8_lossy(&called.name).into_owned(),
+                (None, Some(Program::Script(sha))) => String::from_utf8_lossy(&sha).into_owned(),
+                _ => String::new(),
+            };
             self.busy = true;
             let ms = self.started.map_or(0, |started| started.elapsed().as_millis());
+            let kill = if self.called.is_some() { "FUNCTION KILL" } else { "SCRIPT KILL" };
             tracing::warn!(
-                "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using the SCRIPT KILL command."
+                "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using the {kill} command. Script name is: {name}."
             );
         }
     }
@@ -137,7 +179,9 @@ pub struct ScriptHost {
     /// The stack of the last coroutine, to be used again.
     stack: RefCell<Option<DefaultStack>>,
     /// Lua, made for the first script.
-    vm: OnceCell<lua::Vm>,
+    scripts: OnceCell<lua::Vm>,
+    /// Lua, made for the first library of functions.
+    functions: OnceCell<lua::Vm>,
     /// The running script.
     running: Running,
 }
@@ -152,24 +196,36 @@ struct Running {
     slot: Cell<u32>,
     db: Cell<usize>,
     started: Cell<Option<Instant>>,
+    program: Cell<Option<Program>>,
     /// Where it was when it was killed.
     place: Cell<Option<(String, i64)>>,
     /// `busy-reply-threshold`; zero = never busy.
     threshold: Cell<Duration>,
 }
 
-/// A script to run.
+/// What is to run.
+#[derive(Clone, Copy, Debug)]
+pub enum Program {
+    /// A compiled script.
+    Script(Sha),
+    /// A function of a library.
+    Function(FunctionId),
+}
+
+/// A script or function to run.
 pub struct Script<'s> {
-    /// Its digest.
-    pub sha: Sha,
-    /// Its text.
-    pub body: &'s [u8],
+    /// What is to run.
+    pub program: Program,
+    /// What errors and the log call it: its digest, or the function's name.
+    pub name: &'s [u8],
     /// KEYS.
     pub keys: Vec<&'s [u8]>,
     /// ARGV.
     pub args: Vec<&'s [u8]>,
     /// Writes are refused.
     pub read_only: bool,
+    /// For FUNCTION STATS, if it is a function.
+    pub called: Option<Called>,
 }
 
 impl ScriptHost {
@@ -198,12 +254,16 @@ impl ScriptHost {
     }
 
     /// Lua, made on first use.
-    fn vm(self: &Rc<Self>) -> Result<&lua::Vm, String> {
-        if self.vm.get().is_none() {
-            let vm = lua::Vm::new(self).map_err(|error| format!("Lua can't be set up: {error}"))?;
-            let _ = self.vm.set(vm);
+    fn vm(self: &Rc<Self>, kind: lua::Kind) -> Result<&lua::Vm, String> {
+        let cell = match kind {
+            lua::Kind::Scripts => &self.scripts,
+            lua::Kind::Functions => &self.functions,
+        };
+        if cell.get().is_none() {
+            let vm = lua::Vm::new(self, kind).map_err(|error| format!("Lua can't be set up: {error}"))?;
+            let _ = cell.set(vm);
         }
-        Ok(self.vm.get().expect("it was just made"))
+        Ok(cell.get().expect("it was just made"))
     }
 
     /// Compiles a script without running it.
@@ -211,13 +271,41 @@ impl ScriptHost {
     /// # Errors
     /// Lua's complaint.
     pub fn compile(self: &Rc<Self>, sha: &Sha, body: &[u8]) -> Result<(), String> {
-        self.vm()?.compile(sha, body)
+        self.vm(lua::Kind::Scripts)?.compile(sha, body)
+    }
+
+    /// Runs a library's text for no longer than `limit`; the functions that it registers stay with Lua until
+    /// [`Self::forget`].
+    ///
+    /// # Errors
+    /// Lua's complaint.
+    fn load_library(self: &Rc<Self>, body: &[u8], limit: Option<Duration>) -> Result<Vec<Function>, String> {
+        self.vm(lua::Kind::Functions)?.load_library(self, body, limit)
+    }
+
+    /// Forgets functions.
+    fn forget(&self, ids: impl Iterator<Item = FunctionId>) {
+        if let Some(vm) = self.functions.get() {
+            vm.forget(ids);
+        }
+    }
+
+    /// Memory that the functions' Lua machine holds, bytes.
+    pub fn functions_bytes(&self) -> u64 {
+        self.functions.get().map_or(0, lua::Vm::memory_bytes)
     }
 
     /// Forgets compiled scripts.
     pub fn flush(&self) {
-        if let Some(vm) = self.vm.get() {
+        if let Some(vm) = self.scripts.get() {
             vm.flush();
+        }
+    }
+
+    /// Forgets one compiled script.
+    pub fn forget_script(&self, sha: &Sha) {
+        if let Some(vm) = self.scripts.get() {
+            vm.forget_script(sha);
         }
     }
 
@@ -225,10 +313,15 @@ impl ScriptHost {
     ///
     /// # Errors
     /// Lua can't be set up. What the script raised goes into the reply.
-    pub fn run(self: &Rc<Self>, cx: &mut Cx<'_>, script: &Script<'_>) -> CommandResult {
-        let vm = self.vm().map_err(CommandError::Message)?;
+    pub fn run(self: &Rc<Self>, cx: &mut Cx<'_>, mut script: Script<'_>) -> CommandResult {
+        let kind = match script.program {
+            Program::Script(_) => lua::Kind::Scripts,
+            Program::Function(_) => lua::Kind::Functions,
+        };
+        let vm = self.vm(kind).map_err(CommandError::Message)?;
         let running = &self.running;
         running.active.set(true);
+        running.program.set(Some(script.program));
         running.killed.set(false);
         running.read_only.set(script.read_only);
         running.resp3.set(false);
@@ -236,13 +329,16 @@ impl ScriptHost {
         running.db.set(cx.db.0);
         running.started.set(Some(Instant::now()));
         running.threshold.set(Duration::from_millis(cx.server.config.busy_reply_threshold));
-        cx.server.scripts.begin();
+        cx.server.scripts.begin(script.called.take());
         cx.server.time.freeze();
-        let ending = self.lend(cx.server, || vm.run(self, &script.sha, &script.keys, &script.args));
+        let ending = self.lend(cx.server, || vm.run(self, &script.program, &script.keys, &script.args));
         running.active.set(false);
         cx.server.time.thaw();
         cx.server.scripts.end();
-        cx.server.scripts.vm_bytes = vm.memory_bytes();
+        match kind {
+            lua::Kind::Scripts => cx.server.scripts.vm_bytes = vm.memory_bytes(),
+            lua::Kind::Functions => cx.server.scripts.functions_vm_bytes = vm.memory_bytes(),
+        }
         let mut failures = convert::Failures::default();
         match ending {
             lua::Ending::Value(value) => {
@@ -251,7 +347,7 @@ impl ScriptHost {
             lua::Ending::Error { mut text, place, is_counted } => {
                 if let Some((source, line)) = place {
                     text.extend_from_slice(b" script: ");
-                    text.extend_from_slice(&script.sha);
+                    text.extend_from_slice(script.name);
                     text.extend_from_slice(format!(", on {source}:{line}.").as_bytes());
                 }
                 failures.write(&mut cx.reply, &text, is_counted);
@@ -289,6 +385,11 @@ impl ScriptHost {
         self.running.resp3.set(resp3);
     }
 
+    fn set_repl(&self, bits: u8) {
+        let is_muted = !api::reaches_replicas(bits);
+        self.with_server(|server| server.scripts.is_muted = is_muted);
+    }
+
     fn slot(&self) -> Slot {
         Slot(self.running.slot.get())
     }
@@ -307,7 +408,8 @@ impl ScriptHost {
         if threshold.is_zero() || started.is_none_or(|started| started.elapsed() < threshold) {
             return false;
         }
-        self.with_server(|server| server.scripts.become_busy());
+        let program = self.running.program.get();
+        self.with_server(|server| server.scripts.become_busy(program));
         self.breathe();
         let kill = self.with_server(|server| server.scripts.kill);
         self.running.killed.set(kill);

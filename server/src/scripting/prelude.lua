@@ -1,5 +1,6 @@
 -- What scripts see of Lua, on top of stock 5.1: run once, with the host's functions as arguments.
--- Returns the environment of scripts, the table that backs it, and the function that runs a script.
+-- Returns the environment of scripts, and a table of what the host needs. With `host.register_function` the machine is
+-- one for libraries of functions.
 local host = ...
 
 local error, type, tostring, tonumber, select = error, type, tostring, tonumber, select
@@ -12,19 +13,25 @@ local function readonly()
 end
 
 -- An empty table in front of `contents`: reads go through, writes fail. 5.1 has no read-only tables.
+-- The second result decides which contents that are.
 local function lock(contents)
-  local front = setmetatable({}, { __index = contents, __newindex = readonly, __metatable = false })
+  local backing = { __index = contents, __newindex = readonly, __metatable = false }
+  local front = setmetatable({}, backing)
   locked[front] = true
-  return front
+  return front, backing
 end
 
 -- unpack(t, 0, 2^31-1) crashes stock 5.1.5 (CVE-2025-46817): the number of results is checked first.
-local function safe_unpack(list, first, last)
-  first, last = tonumber(first or 1), tonumber(last or #list)
-  if not first or not last or not (last - first < 7999) or not (first > -2^31 and last < 2^31) then
+-- Results and arguments share what a C function has of the stack.
+local STACK = 8000
+local function safe_unpack(...)
+  local list, from, to = ...
+  local first, last = tonumber(from or 1), tonumber(to or #list)
+  local room = STACK - select("#", ...)
+  if not first or not last or not (last - first < room) or not (first >= -2^31 and last < 2^31) then
     error("too many results to unpack", 2)
   end
-  return raw_unpack(list, first, last)
+  return raw_unpack(...)
 end
 
 -- Patterns recurse on the C stack by their length: it is bounded.
@@ -37,11 +44,9 @@ local function bounded(match)
     return match(subject, pattern, ...)
   end
 end
-for _, name in ipairs({ "find", "match", "gmatch", "gsub" }) do
-  string[name] = bounded(string[name])
+for _, name in ipairs({ "find", "match", "gmatch", "gfind", "gsub" }) do
+  string[name] = string[name] and bounded(string[name])
 end
-string.gfind = nil
-string.dump = nil
 
 -- A failed redis.call reads as its text, as in Redis 7.
 local function settle(ok, ...)
@@ -76,15 +81,22 @@ end
 redis.sha1hex = host.raising(host.sha1hex)
 redis.log = host.raising(host.log)
 redis.setresp = host.raising(host.setresp)
+redis.set_repl = host.raising(host.set_repl)
+redis.acl_check_cmd = host.raising(host.acl_check_cmd)
 redis.error_reply = host.error_reply
 redis.status_reply = host.status_reply
-function redis.replicate_commands()
-  return true
-end
-function redis.breakpoint()
-  return false
+if not host.register_function then
+  function redis.replicate_commands()
+    return true
+  end
+  -- There is no debugger that could stop or show something.
+  function redis.breakpoint()
+    return false
+  end
+  function redis.debug() end
 end
 
+local environment
 local visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
   ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
@@ -93,10 +105,10 @@ local visible = {
   string = lock(string), table = lock(table), math = lock(math), os = lock({ clock = host.clock }),
   redis = lock(redis),
   pcall = function(...) return settle(raw_pcall(...)) end,
-  -- What makes a table read-only is nobody's business.
+  -- What makes a table read-only is nobody's business. Redis's globals have a metatable; its other tables have none.
   getmetatable = function(...)
     if locked[(...)] then
-      return nil
+      return ... == environment and lock({}) or nil
     end
     return getmetatable(...)
   end,
@@ -105,15 +117,20 @@ visible.server = visible.redis
 for name, library in pairs(host.libraries) do
   visible[name] = lock(library)
 end
-setmetatable(visible, { __index = function(_, name)
-  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-end })
+-- Reading a name that is not there fails.
+local function strict(contents)
+  return setmetatable(contents, { __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end })
+end
+strict(visible)
 -- Methods of strings work, but nobody reaches the table behind them.
 local strings = getmetatable("")
 strings.__index = string
-strings.__metatable = lock({})
+strings.__metatable = (lock({}))
 
-local environment = lock(visible)
+local backing
+environment, backing = lock(visible)
 rawset(visible, "_G", environment)
 
 function visible.loadstring(text, name)
@@ -140,6 +157,32 @@ local function explain(failure)
   return failure
 end
 
-return environment, visible, function(script)
-  return raw_xpcall(script, explain)
+-- What a library sees while it registers its functions.
+local registration
+if host.register_function then
+  local api = { register_function = host.raising(host.register_function), log = redis.log }
+  for name, value in pairs(host.constants) do
+    if not name:find("^REPL_") then
+      api[name] = value
+    end
+  end
+  registration = strict({ redis = (lock(strict(api))) })
+  registration.server = registration.redis
 end
+
+return environment, {
+  globals = visible,
+  backing = backing,
+  registration = registration,
+  run = function(script, keys, args)
+    if not keys then
+      return raw_xpcall(script, explain)
+    end
+    return raw_xpcall(function()
+      return script(keys, args)
+    end, explain)
+  end,
+  load = function(library)
+    return raw_pcall(library)
+  end,
+}

@@ -447,7 +447,8 @@ impl HashValue {
             return table.fields.insert(field, value);
         }
         let added = self.set_keeping(field, value, limit);
-        if !added && matches!(self.repr(), Repr::Expiring(_)) {
+        // A value that is too long for a listpack has made a dictionary of it, which keeps the expiry as well.
+        if !added && !matches!(self.repr(), Repr::Packed(_)) {
             self.set_expiry(field, None);
         }
         added
@@ -626,6 +627,18 @@ mod tests {
         let mut hash = HashValue::new();
         hash.prepare([&b"a"[..], b"abcd"].into_iter(), &limit);
         assert_eq!(hash.encoding(), "hashtable");
+    }
+
+    #[test]
+    fn a_new_value_ends_the_expiry_also_when_it_changes_the_encoding() {
+        let limit = HashLimit { entries: 10, value: 3 };
+        let mut hash = HashValue::new();
+        hash.set(b"a", b"1", &limit);
+        hash.set_expiry(b"a", Some(2000));
+        assert!(!hash.set(b"a", b"1234", &limit));
+        assert_eq!(hash.encoding(), "hashtable");
+        assert!(hash.iter().all(|field| field.expire.is_none()));
+        assert_eq!(hash.get(b"a", 3000).map(|value| value.to_vec()), Some(b"1234".to_vec()));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "RESET <type>",
         "    Reset the specified type of commandlog.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     write_help(&mut cx.reply, "COMMANDLOG", LINES);
     Ok(Outcome::Done)

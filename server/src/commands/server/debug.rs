@@ -213,7 +213,7 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "STRUCTSIZE",
         "    Return the size of different core structures.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     write_help(&mut cx.reply, "DEBUG", LINES);
     Ok(Outcome::Done)
@@ -352,9 +352,10 @@ fn reload(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if cx.server.lifecycle.loading {
         return Err("LOADING Redis is loading the dataset in memory".into());
     }
-    if let Err(error) = crate::persistence::reload(cx.server, how) {
+    let host = cx.host.clone();
+    if let Err(error) = crate::persistence::reload(cx.server, &host, how) {
         tracing::error!("DEBUG RELOAD: {error}");
-        return Err("ERR Error trying to load the RDB dump, check server logs.".into());
+        return Err("ERR Error trying to load the RDB dump".into());
     }
     cx.reply.ok();
     Ok(Outcome::Done)

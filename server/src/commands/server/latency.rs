@@ -45,7 +45,7 @@ pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.",
         "    If no commands are specified then all histograms are replied.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     write_help(&mut cx.reply, "LATENCY", LINES);
     Ok(Outcome::Done)

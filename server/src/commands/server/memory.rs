@@ -64,7 +64,7 @@ pub(super) fn help(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
         "    Return memory in bytes used by <key> and its value. Nested values are",
         "    sampled up to <count> times (default: 5, 0 means sample all).",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     ];
     write_help(&mut cx.reply, "MEMORY", LINES);
     Ok(Outcome::Done)
@@ -111,6 +111,10 @@ struct Shares {
     backlog: u64,
     replicas: u64,
     clients: u64,
+    /// Cached scripts and their machine.
+    scripts: u64,
+    /// Libraries of functions and their machine.
+    functions: u64,
     resident: u64,
     /// Of each database that has keys.
     tables: Vec<(usize, u64)>,
@@ -138,6 +142,8 @@ impl Shares {
             backlog: if server.replication.is_active() { server.config.repl_backlog_size } else { 0 },
             replicas,
             clients,
+            scripts: server.scripts.cache.memory_bytes() + server.scripts.vm_bytes,
+            functions: server.scripts.functions.memory_bytes() + server.scripts.functions_vm_bytes,
             resident: crate::process::resident_bytes(),
             tables: dbs.iter().map(|(index, db)| (*index, db.table_bytes() as u64)).collect(),
             keys: dbs.iter().map(|(_, db)| db.len() as u64).sum(),
@@ -147,7 +153,7 @@ impl Shares {
 
     fn overhead(&self) -> u64 {
         let tables: u64 = self.tables.iter().map(|(_, bytes)| bytes).sum();
-        self.startup + self.backlog + self.replicas + self.clients + tables
+        self.startup + self.backlog + self.replicas + self.clients + self.scripts + self.functions + tables
     }
 }
 
@@ -183,8 +189,8 @@ fn stats(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     integer(reply, "clients.normal", shares.clients);
     integer(reply, "cluster.links", 0);
     integer(reply, "aof.buffer", 0);
-    integer(reply, "lua.caches", 0);
-    integer(reply, "functions.caches", 0);
+    integer(reply, "lua.caches", shares.scripts);
+    integer(reply, "functions.caches", shares.functions);
     for (index, bytes) in &shares.tables {
         reply.bulk(format!("db.{index}").as_bytes());
         reply.map(3);

@@ -113,9 +113,7 @@ fn shutdown(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         return Ok(Outcome::Done);
     }
     if cx.server.scripts.is_busy() && !nosave {
-        return Err(
-            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.".into()
-        );
+        return Err(cx.server.scripts.busy_error());
     }
     wish.save = match (save, nosave) {
         (true, _) => Some(true),

@@ -113,6 +113,10 @@ impl<R: Read> Loader<R> {
                 }
                 opcode::IDLE => access = Some(Access::Idle(self.input.len()?)),
                 opcode::FREQ => access = Some(Access::Freq(self.input.byte()?)),
+                kind @ (opcode::FUNCTION2 | opcode::FUNCTION_PRE_GA) => {
+                    let code = read_library(&mut self.input, kind)?;
+                    sink.library(&code).map_err(RdbCause::Refused)?;
+                }
                 // Sizes of a cluster slot: a hint for making room, nothing to keep.
                 opcode::SLOT_INFO => drop((self.input.len()?, self.input.len()?, self.input.len()?)),
                 other if other < opcode::SLOT_IMPORT => {
@@ -127,8 +131,6 @@ impl<R: Read> Loader<R> {
     fn refuse_opcode(&mut self, opcode: u8) -> RdbCause {
         let what = match opcode {
             opcode::SLOT_IMPORT => "a cluster slot that is being imported".to_owned(),
-            opcode::FUNCTION2 => "a function library".to_owned(),
-            opcode::FUNCTION_PRE_GA => "a function library of a release candidate".to_owned(),
             opcode::MODULE_AUX => match self.input.len() {
                 Ok(id) => format!("data of the module type {}", module_name(id)),
                 Err(cause) => return cause,
@@ -171,6 +173,19 @@ impl<R: Read> Loader<R> {
             _ => Ok(()),
         }
     }
+}
+
+/// A library's text. The release candidates of Redis 7.0 kept the first line's words apart from it, and a description.
+pub(super) fn read_library<R: Read>(input: &mut Input<R>, kind: u8) -> Result<Vec<u8>, RdbCause> {
+    if kind == opcode::FUNCTION2 {
+        return input.string();
+    }
+    let (name, engine) = (input.string()?, input.string()?);
+    if input.len()? != 0 {
+        input.string()?;
+    }
+    let code = input.string()?;
+    Ok([b"#!", &engine[..], b" name=", &name, b"\n", &code].concat())
 }
 
 /// The nine characters of a module type, which its number holds in six bits each.

@@ -3,6 +3,7 @@
 //! ```text
 //! file      "REDIS" 4 digits | "VALKEY" 3 digits     version: 10 is written; 1 to 13, and Valkey's 80, are read
 //!           { AUX string string }                    facts about the writer, unknown ones are skipped
+//!           { FUNCTION2 string }                     libraries of functions: their texts
 //!           { SELECTDB length
 //!             [ RESIZEDB length length ]             keys, keys with an expiry: a hint
 //!             { [ EXPIRETIME_MS 8 bytes LE | EXPIRETIME 4 bytes LE ] [ IDLE length | FREQ byte ]
@@ -16,7 +17,7 @@
 //! [`Writer`] and [`Loader`] know the file, [`dump`] and [`restore`] a value by itself; the bytes of each type of value are
 //! in `values/`, a file per type. What a snapshot contains, and where loaded keys go, is the caller's affair.
 //! Bytes from a file are never trusted: lengths reserve no more memory than has arrived, nothing recurses, and what
-//! this build cannot keep (another type, a function library, a module's data) stops the load with an error that says
+//! this build cannot keep (another type, a module's data) stops the load with an error that says
 //! so, instead of being dropped.
 
 mod input;
@@ -32,7 +33,7 @@ use std::io;
 use store::Object;
 
 pub use loader::{Loader, Summary};
-pub use payload::{PayloadError, dump, restore};
+pub use payload::{PayloadError, dump, dump_libraries, restore, restore_libraries};
 pub use values::{Packed, pack};
 pub use writer::{Info, ReplicationInfo, Writer};
 
@@ -124,6 +125,9 @@ pub trait RdbSink {
     fn resize_db(&mut self, db: usize, keys: u64, expires: u64) {
         let _ = (db, keys, expires);
     }
+
+    /// A library of functions: its text.
+    fn library(&mut self, code: &[u8]) -> Result<(), String>;
 
     /// A key with its value.
     fn key(&mut self, record: Record) -> Result<(), String>;

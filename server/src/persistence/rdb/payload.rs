@@ -8,11 +8,12 @@
 //! may have made it himself, checksum included: nothing in it is believed before it was checked.
 
 use super::input::Input;
+use super::loader::read_library;
 use super::values::Source;
 use super::writer::Writer;
 use super::{
     CRC64, REDIS_VERSION_MAX, RdbValue, VALKEY_VERSION, VERSION, VERSION_WITH_EXPIRING_FIELDS,
-    VERSION_WITH_PRODUCERS,
+    VERSION_WITH_PRODUCERS, opcode,
 };
 use store::{Limits, Value};
 
@@ -43,6 +44,10 @@ pub fn dump(value: Value<'_>, compression: bool) -> Vec<u8> {
     };
     let mut writer = Writer::of_value(compression);
     writer.value(value).expect("memory takes everything");
+    seal(writer, version)
+}
+
+fn seal(writer: Writer<Vec<u8>>, version: u32) -> Vec<u8> {
     let mut payload = writer.into_bytes().expect("memory takes everything");
     payload.extend((version as u16).to_le_bytes());
     let checksum = CRC64.checksum(&payload);
@@ -50,23 +55,58 @@ pub fn dump(value: Value<'_>, compression: bool) -> Vec<u8> {
     payload
 }
 
+/// The payload of libraries of functions, by their texts, as FUNCTION DUMP gives it: each as in a snapshot, then the
+/// same ending as that of a value. O(bytes).
+pub fn dump_libraries<'c>(codes: impl Iterator<Item = &'c [u8]>, compression: bool) -> Vec<u8> {
+    let mut writer = Writer::of_value(compression);
+    codes.for_each(|code| writer.library(code).expect("memory takes everything"));
+    seal(writer, VERSION)
+}
+
+/// The texts of libraries in a payload, one after the other, or what is wrong with the next; `None` when the payload
+/// comes from a version that is not known here or does not have the checksum that it ends with.
+pub fn restore_libraries(payload: &[u8]) -> Option<impl Iterator<Item = Result<Vec<u8>, &'static str>>> {
+    let (content, _) = open(payload, true)?;
+    let mut input = Input::with_buffer(content, false, content.len().clamp(1, CHUNK));
+    let mut is_broken = false;
+    Some(std::iter::from_fn(move || {
+        if is_broken || input.offset() >= content.len() as u64 {
+            return None;
+        }
+        let code = match input.byte() {
+            Ok(kind @ (opcode::FUNCTION2 | opcode::FUNCTION_PRE_GA)) => {
+                read_library(&mut input, kind).map_err(|_| "Failed loading library payload")
+            }
+            Ok(_) => Err("given type is not a function"),
+            Err(_) => Err("can not read data type"),
+        };
+        is_broken = code.is_err();
+        Some(code)
+    }))
+}
+
 /// The value of a payload, in the encoding that `limits` ask for; `verifies` its checksum. O(bytes).
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn restore(payload: &[u8], verifies: bool, limits: &Limits) -> Result<RdbValue, PayloadError> {
-    let split = payload.len().checked_sub(FOOTER).ok_or(PayloadError::Footer)?;
-    let (content, footer) = payload.split_at(split);
+    let (content, is_valkey) = open(payload, verifies).ok_or(PayloadError::Footer)?;
+    read(content, is_valkey, limits).ok_or(PayloadError::Content)
+}
+
+/// The content, and whether it is Valkey's, if the ending is as it should be.
+fn open(payload: &[u8], verifies: bool) -> Option<(&[u8], bool)> {
+    let (content, footer) = payload.split_at(payload.len().checked_sub(FOOTER)?);
     let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
     let is_valkey = version == VALKEY_VERSION;
     if version > REDIS_VERSION_MAX && !is_valkey {
-        return Err(PayloadError::Footer);
+        return None;
     }
     let (summed, checksum) = payload.split_at(payload.len() - CHECKSUM);
     if verifies && CRC64.checksum(summed).to_le_bytes() != checksum {
-        return Err(PayloadError::Footer);
+        return None;
     }
-    read(content, is_valkey, limits).ok_or(PayloadError::Content)
+    Some((content, is_valkey))
 }
 
 /// As Redis, this does not ask what comes behind the value.

@@ -12,6 +12,7 @@ use super::*;
 struct Seen {
     aux: Vec<(String, String)>,
     sizes: Vec<(usize, u64, u64)>,
+    libraries: Vec<String>,
     records: Vec<Record>,
 }
 
@@ -24,6 +25,11 @@ impl RdbSink for Seen {
 
     fn resize_db(&mut self, db: usize, keys: u64, expires: u64) {
         self.sizes.push((db, keys, expires));
+    }
+
+    fn library(&mut self, code: &[u8]) -> Result<(), String> {
+        self.libraries.push(String::from_utf8_lossy(code).into_owned());
+        Ok(())
     }
 
     fn key(&mut self, record: Record) -> Result<(), String> {
@@ -286,6 +292,23 @@ fn old_expiry_and_empty_lists() {
 }
 
 #[test]
+fn libraries_come_as_texts_also_those_of_release_candidates() {
+    // Redis 7.0's release candidates: name, engine, whether there is a description, the description, text.
+    let body = b"\xf5\x01x\xf6\x01n\x03LUA\x01\x02of\x04code\xf6\x01m\x03LUA\x00\x01c";
+    let (seen, _) = load(&file("REDIS0010", body)).expect("it is complete");
+    assert_eq!(seen.libraries, ["x", "#!LUA name=n\ncode", "#!LUA name=m\nc"]);
+    let payload = dump_libraries([&b"#!lua name=a\n"[..], &[b'b'; 4000]].into_iter(), true);
+    let codes: Result<Vec<_>, _> = restore_libraries(&payload).expect("made here").collect();
+    assert_eq!(codes, Ok(vec![b"#!lua name=a\n".to_vec(), vec![b'b'; 4000]]));
+    let mut changed = payload.clone();
+    changed[3] ^= 1;
+    assert!(restore_libraries(&changed).is_none() && restore_libraries(b"short").is_none());
+    let value = dump(store::Value::Bytes(b"x"), true);
+    let first = restore_libraries(&value).expect("its ending is fine").next();
+    assert_eq!(first, Some(Err("given type is not a function")));
+}
+
+#[test]
 fn what_cannot_be_kept_is_named() {
     let check = |header: &str, body: &[u8], want: &str| {
         let error = load(&file(header, body)).unwrap_err().to_string();
@@ -294,7 +317,6 @@ fn what_cannot_be_kept_is_named() {
     check("REDIS0010", b"\x06\x01k", "10: type 6 (module, pre-release) is not supported by this build");
     check("VALKEY080", b"\x18\x01k", "10: type 24 (unknown) is not supported by this build");
     check("REDIS0010", b"\x63", "10: type 99 (unknown) is not supported by this build");
-    check("REDIS0010", b"\xf5\x01x", "10: opcode 245 (a function library) is not supported by this build");
     let module = [b"\xf7\x81", &0x0410_4104_1041_0400u64.to_be_bytes()[..]].concat();
     let why = "19: opcode 247 (data of the module type BBBBBBBBB) is not supported by this build";
     check("REDIS0010", &module, why);

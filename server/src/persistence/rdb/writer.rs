@@ -107,6 +107,12 @@ impl<W: Write> Writer<W> {
         self.put_string(value)
     }
 
+    /// A library of functions: its text. They come before all keys.
+    pub fn library(&mut self, code: &[u8]) -> io::Result<()> {
+        self.buffer.push(opcode::FUNCTION2);
+        self.put_string(code)
+    }
+
     /// The following keys belong to this database.
     pub fn select_db(&mut self, db: usize) -> io::Result<()> {
         self.buffer.push(opcode::SELECT_DB);

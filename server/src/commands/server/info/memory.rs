@@ -8,8 +8,6 @@ use store::DbIndex;
 /// What the table spends on a key beside the key's own allocation, bytes: a seventh of a line at nine tenths, and the
 /// slot. Walking the tables would give the exact figure, and stop the server for as long.
 const TABLE_SHARE: u64 = 11;
-/// What the cache of scripts spends on one beside its text.
-const SCRIPT_SHARE: u64 = 96;
 
 /// What the memory in use is spent on, bytes.
 struct Spent {
@@ -19,6 +17,7 @@ struct Spent {
     replicas: u64,
     backlog: u64,
     scripts: u64,
+    functions: u64,
 }
 
 impl Spent {
@@ -29,7 +28,8 @@ impl Spent {
             let chosen = server.clients.iter().filter(|c| (c.class() == ClientClass::Replica) == wanted);
             chosen.map(|client| client.memory() as u64).sum()
         };
-        let scripts = server.scripts.cache.values().map(|body| body.len() as u64 + SCRIPT_SHARE).sum();
+        let scripts = server.scripts.cache.memory_bytes();
+        let functions = server.scripts.functions.memory_bytes();
         Self {
             startup: server.lifecycle.startup_bytes,
             tables: keys * TABLE_SHARE,
@@ -37,12 +37,19 @@ impl Spent {
             replicas: of(true),
             backlog: server.replication.backlog_bytes(),
             scripts,
+            functions,
         }
     }
 
     /// All that is no data.
     fn overhead(&self) -> u64 {
-        self.startup + self.tables + self.clients + self.replicas + self.backlog + self.scripts
+        self.startup
+            + self.tables
+            + self.clients
+            + self.replicas
+            + self.backlog
+            + self.scripts
+            + self.functions
     }
 }
 
@@ -82,15 +89,16 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "used_memory_vm_eval", vm);
     line(out, "used_memory_lua_human", human(vm));
     line(out, "used_memory_scripts_eval", spent.scripts);
-    line(out, "number_of_cached_scripts", server.scripts.cache.len());
-    line(out, "number_of_functions", 0);
-    line(out, "number_of_libraries", 0);
-    line(out, "used_memory_vm_functions", 0);
-    line(out, "used_memory_vm_total", vm);
-    line(out, "used_memory_vm_total_human", human(vm));
-    line(out, "used_memory_functions", 0);
-    line(out, "used_memory_scripts", spent.scripts);
-    line(out, "used_memory_scripts_human", human(spent.scripts));
+    line(out, "number_of_cached_scripts", server.scripts.cache.count());
+    let functions_vm = server.scripts.functions_vm_bytes;
+    line(out, "number_of_functions", server.scripts.functions.function_count());
+    line(out, "number_of_libraries", server.scripts.functions.library_count());
+    line(out, "used_memory_vm_functions", functions_vm);
+    line(out, "used_memory_vm_total", vm + functions_vm);
+    line(out, "used_memory_vm_total_human", human(vm + functions_vm));
+    line(out, "used_memory_functions", spent.functions);
+    line(out, "used_memory_scripts", spent.scripts + spent.functions);
+    line(out, "used_memory_scripts_human", human(spent.scripts + spent.functions));
     let limit = server.config.max_memory;
     line(out, "maxmemory", limit);
     line(out, "maxmemory_human", human(limit));

@@ -1,4 +1,4 @@
-//! INFO stats. Fields of what a server without fork or functions does not do stay at zero.
+//! INFO stats. Fields of what a server without fork does not do stay at zero.
 
 use super::line;
 use crate::server::Server;
@@ -32,6 +32,7 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
     line(out, "expire_cycle_cpu_milliseconds", stats.expire_cycle_ns / 1_000_000);
     line(out, "evicted_keys", server.eviction.evicted);
+    line(out, "evicted_scripts", server.scripts.cache.evicted);
     line(out, "evicted_clients", server.eviction.evicted_clients);
     let (in_all, now) = server.eviction.exceeded_ms();
     line(out, "total_eviction_exceeded_time", in_all);
