@@ -214,7 +214,7 @@ pub fn declared(server: &Server, args: &Args<'_>) -> Option<ScriptFlags> {
         return server.scripts.functions.find(subject).map(|function| function.flags);
     }
     let cached = || {
-        let sha = Sha::try_from(subject.to_ascii_lowercase()).ok()?;
+        let sha = Sha::try_from(subject).ok()?.to_ascii_lowercase().try_into().ok()?;
         server.scripts.cache.get(&sha).map(|body| &**body)
     };
     let body = if subject.starts_with(b"#!") { Some(subject) } else { cached() };
