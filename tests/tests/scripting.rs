@@ -19,6 +19,8 @@ const SCRIPTS: &[&str] = &[
     "return {double=3.5}",
     "return {double=1e20}",
     "return {big_number='123'}",
+    "return {big_number='123\\r\\n123'}",
+    "return {verbatim_string={format='a\\r\\n',string='a\\r\\nb'}}",
     "return {verbatim_string={format='txt',string='abc'}}",
     "return {map={a=1}}",
     "return {set={x=true}}",

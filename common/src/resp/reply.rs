@@ -195,13 +195,15 @@ impl Reply {
         }
     }
 
-    /// An integer of any size, given in digits; in RESP2 a bulk string.
+    /// An integer of any size, given in digits; in RESP2 a bulk string. Scripts may give anything: ends of lines become
+    /// spaces.
     pub fn big_number(&mut self, digits: &[u8]) {
+        let line: Vec<u8> = digits.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }).collect();
         match self.resp {
-            Resp::V2 => self.bulk(digits),
+            Resp::V2 => self.bulk(&line),
             Resp::V3 => {
                 self.tail.push(b'(');
-                self.tail.extend(digits.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+                self.tail.extend(line);
                 self.crlf();
             }
         }
