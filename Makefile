@@ -28,12 +28,12 @@ BENCH := $(RELEASE)/ochre-bench
 # What is fetched once and kept outside the checkout: the conformance suite, the client libraries of the tests.
 export OCHRE_TEST_CACHE ?= $(HOME)/.cache/ochre
 
-# The client libraries that the black-box suite talks through; bump on purpose only.
-REDIS_PY := 8.1.0
-IOREDIS := 5.9.2
-# The last series that runs on the Node.js 18 of Debian 12.
-NODE_REDIS := 5.9.0
-CLIENTS := $(OCHRE_TEST_CACHE)/clients-redis-py-$(REDIS_PY)-ioredis-$(IOREDIS)-node-redis-$(NODE_REDIS)
+# The client libraries that the black-box suite talks through, and queues and limiters that bring scripts; bump on
+# purpose only. kombu, below Celery, needs packaging without saying so.
+PYTHON_CLIENTS := redis==8.1.0 celery==5.7.0 packaging==26.3 rq==3.0.0
+# Of node-redis the last series that runs on the Node.js 18 of Debian 12.
+NODE_CLIENTS := ioredis@5.9.2 redis@5.9.0 bullmq@6.7.0 rate-limiter-flexible@11.4.0 bottleneck@2.19.5
+CLIENTS := $(OCHRE_TEST_CACHE)/clients-$(firstword $(shell echo "$(PYTHON_CLIENTS) $(NODE_CLIENTS)" | cksum))
 # How the tests find them.
 export OCHRE_TEST_PYTHON := $(CLIENTS)/venv/bin/python
 export OCHRE_TEST_NODE_MODULES := $(CLIENTS)/node_modules
@@ -98,13 +98,13 @@ unit: certs clients ## Unit, property, black-box and differential tests
 	$(RUN_TESTS) --workspace
 	cargo test --workspace --doc
 
-clients: $(CLIENTS)/complete ## Fetch redis-py, ioredis and node-redis for the tests, outside the checkout
+clients: $(CLIENTS)/complete ## Fetch client libraries and queues of Python and Node.js for the tests, outside the checkout
 
 $(CLIENTS)/complete:
 	rm -rf "$(CLIENTS)" && mkdir -p "$(CLIENTS)"
 	python3 -m venv "$(CLIENTS)/venv"
-	"$(CLIENTS)/venv/bin/pip" install --quiet --disable-pip-version-check "redis==$(REDIS_PY)"
-	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" "ioredis@$(IOREDIS)" "redis@$(NODE_REDIS)"
+	"$(CLIENTS)/venv/bin/pip" install --quiet --disable-pip-version-check $(PYTHON_CLIENTS)
+	npm install --silent --no-audit --no-fund --prefix "$(CLIENTS)" $(NODE_CLIENTS)
 	touch $@
 
 # With another SERVER there is nothing of ours to build.

@@ -85,7 +85,7 @@ async fn serve(start: Start) -> i32 {
         tracing::error!("Fatal error loading the DB: {error}. Exiting.");
         return 1;
     }
-    let host = Rc::new(ScriptHost::default());
+    let host = Rc::new(ScriptHost::new(server.config.lua_enable_deprecated_api));
     match MainLoop::new(Actor::new(server, host, homes), mailbox) {
         Ok(main_loop) => main_loop.run().await,
         Err(error) => {

@@ -53,6 +53,9 @@ SUITE_START_LIMIT_S = 8
 
 # Since 7.2 a short list is one listpack and says so, where 7.0 names every list a quicklist. More than a hundred cases
 # look at the name in passing; what they are about must not go unseen for that.
+DEBUGGED = """start_server {tags {"scripting external:skip"}} {
+    r script debug sync
+"""
 SHORT_LIST = "    if {$enc eq {quicklist} && $val eq {listpack}} { return }\n"
 
 # Redis 8 and we free in the background by default; 7.0 does not, and its suite looks for DEL in what is propagated.
@@ -258,9 +261,14 @@ def prepared_root(suite, work, unit, binaries):
     tests = root / "tests"
     tests.mkdir()
     for entry in (suite / "tests").iterdir():
-        if entry.name not in ("tmp", "support"):
+        if entry.name not in ("tmp", "support", "unit"):
             (tests / entry.name).symlink_to(entry)
     (tests / "tmp").mkdir()
+    linked(suite / "tests" / "unit", tests / "unit")
+    if not binaries.is_redis:
+        # A server without a debugger refuses; outside of a case that would be the end of the unit.
+        edit(suite / "tests" / "unit", tests / "unit", "scripting.tcl", DEBUGGED, DEBUGGED.replace(
+            "r script debug sync", "catch {r script debug sync}"))
     adapted_support(suite / "tests" / "support", tests / "support", binaries.is_redis)
     binaries.install(root / "src")
     return root
@@ -268,19 +276,24 @@ def prepared_root(suite, work, unit, binaries):
 
 def adapted_support(support, target, is_redis):
     """The suite's helpers, with another limit on the start of a server and, for ours, today's name of a short list."""
-    target.mkdir()
-    for entry in support.iterdir():
-        (target / entry.name).symlink_to(entry)
+    linked(support, target)
     edit(support, target, "server.tcl", "{120*1000/$checkperiod}", f"{{{SUITE_START_LIMIT_S}*1000/$checkperiod}}")
     if not is_redis:
         edit(support, target, "test.tcl", "    assert_match $enc $val\n", SHORT_LIST + "    assert_match $enc $val\n")
+
+
+def linked(source, target):
+    """A directory of links to what is in another."""
+    target.mkdir()
+    for entry in source.iterdir():
+        (target / entry.name).symlink_to(entry)
 
 
 def edit(support, target, name, old, new):
     """Puts a changed copy in the place of the link to a helper file."""
     text = (support / name).read_text()
     if text.count(old) != 1:
-        raise CannotRun(f"{support / name} is not as it was; look at adapted_support")
+        raise CannotRun(f"{support / name} is not as it was; look at what is edited there")
     (target / name).unlink()
     (target / name).write_text(text.replace(old, new))
 

@@ -1,5 +1,5 @@
-//! Other people's clients against the server: redis-py, ioredis, node-redis, redis-cli at a terminal and redis-benchmark,
-//! each plain, over TLS, and over TLS with a certificate of its own.
+//! Other people's clients against the server: redis-py, ioredis, node-redis, queues and limiters that live by scripts,
+//! redis-cli at a terminal and redis-benchmark, each plain, over TLS, and over TLS with a certificate of its own.
 //!
 //! `make clients` fetches the libraries and `make test` says where they are; without them these tests fail, since
 //! a suite that skips in silence proves nothing.
@@ -161,6 +161,40 @@ fn node_redis_is_at_home() {
             assert_eq!(said.trim(), "all is well", "{way:?} RESP{protocol}");
             reached.must_be_well();
         }
+    }
+}
+
+/// The scripts of redis-py's Lock, Celery and RQ.
+#[test]
+fn queues_of_python_run_their_scripts() {
+    let python = from_make("OCHRE_TEST_PYTHON");
+    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
+        let reached = Reached::start(way, io_threads);
+        let said = succeeds(
+            Command::new(&python)
+                .arg(script("queues.py"))
+                .arg(&reached.port)
+                .args(reached.certificates()),
+        );
+        assert_eq!(said.trim(), "all is well", "{way:?}");
+        reached.must_be_well();
+    }
+}
+
+/// The scripts of BullMQ, rate-limiter-flexible, Bottleneck and ioredis's `defineCommand`.
+#[test]
+fn queues_of_node_run_their_scripts() {
+    let modules = from_make("OCHRE_TEST_NODE_MODULES");
+    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
+        let reached = Reached::start(way, io_threads);
+        let said = succeeds(
+            Command::new("node")
+                .arg(script("queues.mjs"))
+                .args([&modules, &reached.port])
+                .args(reached.certificates()),
+        );
+        assert_eq!(said.trim(), "all is well", "{way:?}");
+        reached.must_be_well();
     }
 }
 

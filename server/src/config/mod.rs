@@ -410,6 +410,8 @@ pub struct Config {
     pub output_limits: [OutputLimit; 3],
     /// Milliseconds; 0 means never.
     pub busy_reply_threshold: u64,
+    /// Scripts see what Lua 5.1 has deprecated.
+    pub lua_enable_deprecated_api: bool,
 
     // Data.
     pub list_max_listpack_size: i32,
@@ -599,6 +601,7 @@ impl Config {
             client_query_buffer_limit: 0,
             output_limits: special::default_output_limits(),
             busy_reply_threshold: 0,
+            lua_enable_deprecated_api: false,
             list_max_listpack_size: 0,
             list_compress_depth: 0,
             set_max_intset_entries: 0,

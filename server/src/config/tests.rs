@@ -8,6 +8,7 @@ const REDIS: &str = include_str!("testdata/redis-7.0.15.txt");
 /// Directives that Redis 7.0 does not show, hidden ones apart.
 const OURS: &[&str] = &[
     "snapshot-buffer-limit",
+    "lua-enable-deprecated-api",
     "dir",
     "set-max-listpack-entries",
     "set-max-listpack-value",

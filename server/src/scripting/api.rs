@@ -34,6 +34,7 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
         })
     };
     functions.raw_set("call", bound(convert::call)?)?;
+    functions.raw_set("call_list", bound(call_list)?)?;
     functions.raw_set("setresp", bound(set_resp)?)?;
     functions.raw_set("set_repl", bound(set_repl)?)?;
     functions.raw_set("acl_check_cmd", bound(acl_check_cmd)?)?;
@@ -83,6 +84,15 @@ pub(super) const REPL_ALL: u8 = REPL_AOF | REPL_REPLICA;
 /// What a script has chosen by `redis.set_repl` includes replicas.
 pub(super) fn reaches_replicas(bits: u8) -> bool {
     bits & REPL_REPLICA != 0
+}
+
+/// `redis.call` with its arguments in a list, and their number.
+fn call_list(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
+    let (Some(Value::Table(list)), Some(count)) = (args.front(), args.get(1).and_then(number)) else {
+        return Err(mlua::Error::runtime("a list and its length are needed"));
+    };
+    let words: MultiValue = (1..=count as i64).map(|at| list.raw_get(at)).collect::<Result<_, _>>()?;
+    convert::call(lua, host, words)
 }
 
 fn set_resp(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {

@@ -94,6 +94,9 @@ fn run(cx: &mut Cx<'_>, host: &ScriptHost, words: &[Vec<u8>]) -> Result<(), Comm
 
 /// One reply at `at` as a Lua value.
 fn to_lua(lua: &Lua, bytes: &[u8], at: &mut usize) -> mlua::Result<Value> {
+    while bytes[*at] == b'|' {
+        skip_attribute(lua, bytes, at)?;
+    }
     let end = bytes[*at..].windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |n| *at + n);
     let (kind, line) = (bytes[*at], &bytes[*at + 1..end]);
     *at = end + 2;
@@ -160,6 +163,17 @@ fn to_lua(lua: &Lua, bytes: &[u8], at: &mut usize) -> mlua::Result<Value> {
             Value::Table(list)
         }
     })
+}
+
+/// Scripts see no attributes, as in Redis.
+fn skip_attribute(lua: &Lua, bytes: &[u8], at: &mut usize) -> mlua::Result<()> {
+    let len = 1 + bytes[*at..].iter().position(|b| *b == b'\r').unwrap_or(0);
+    let pairs = parse_i64(&bytes[*at + 1..*at + len - 1]).unwrap_or(0);
+    *at += len + 1;
+    for _ in 0..2 * pairs {
+        to_lua(lua, bytes, at)?;
+    }
+    Ok(())
 }
 
 fn payload<'b>(bytes: &'b [u8], at: &mut usize, len: usize) -> &'b [u8] {

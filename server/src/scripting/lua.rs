@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// Instructions between two looks at the clock; Redis's number.
 const HOOK_EVERY: u32 = 100_000;
+/// Scripts between two times that the collector is sent on its way, and the steps that it then takes: Redis's numbers.
+const COLLECT_EVERY: u32 = 50;
+const COLLECT_STEPS: u32 = 50;
 /// Memory that all scripts together may hold, bytes: one that runs away fails, the server goes on.
 const MEMORY_LIMIT: usize = 1 << 30;
 /// The name that errors show for a script.
@@ -60,6 +63,8 @@ pub struct Vm {
     functions: RefCell<HashMap<FunctionId, RegistryKey>>,
     last_function: Cell<u64>,
     loading: Loading,
+    /// Runs since the collector was last sent on its way.
+    runs: Cell<u32>,
 }
 
 /// How a script ended.
@@ -94,6 +99,7 @@ impl Vm {
         lua.set_memory_limit(MEMORY_LIMIT)?;
         let functions = host_functions(&lua, &Rc::downgrade(host))?;
         let loading = Loading::default();
+        functions.raw_set("has_deprecated", host.has_deprecated)?;
         if kind == Kind::Functions {
             functions.raw_set("register_function", register_function(&lua, &loading)?)?;
         }
@@ -106,6 +112,7 @@ impl Vm {
             functions: RefCell::default(),
             last_function: Cell::default(),
             loading,
+            runs: Cell::default(),
             lua,
         };
         vm.watch_clock(host, HOOK_EVERY)?;
@@ -208,6 +215,13 @@ impl Vm {
     pub fn flush(&self) {
         self.scripts.borrow_mut().clear();
         self.lua.expire_registry_values();
+        // What they left goes as well. Each round halves the table of strings, down to what is used; no finalizer
+        // comes from a script, so nothing can fail.
+        let mut before = usize::MAX;
+        while self.lua.used_memory() < before {
+            before = self.lua.used_memory();
+            let _ = self.lua.gc_collect();
+        }
     }
 
     /// Forgets one compiled script.
@@ -226,6 +240,7 @@ impl Vm {
         let ending = self
             .try_run(program, keys, args)
             .unwrap_or_else(|error| Ending::error(format!("ERR {}", message(&error)).into_bytes()));
+        self.collect_now_and_then();
         if !host.is_killed() {
             return ending;
         }
@@ -235,6 +250,18 @@ impl Vm {
             text: format!("ERR {KILLED}").into_bytes(),
             place: host.take_place(),
             is_counted: false,
+        }
+    }
+
+    /// Small scripts leave little, so that the collector alone would let the machine double first.
+    fn collect_now_and_then(&self) {
+        self.runs.set(self.runs.get() + 1);
+        if self.runs.get() == COLLECT_EVERY {
+            self.runs.set(0);
+            let _ = (0..COLLECT_STEPS).try_for_each(|_| match self.lua.gc_step() {
+                Ok(false) => Ok(()),
+                done => Err(done), // the cycle is complete
+            });
         }
     }
 

@@ -184,6 +184,8 @@ pub struct ScriptHost {
     functions: OnceCell<lua::Vm>,
     /// The running script.
     running: Running,
+    /// `lua-enable-deprecated-api`.
+    has_deprecated: bool,
 }
 
 /// What a running script's calls need to know.
@@ -229,6 +231,11 @@ pub struct Script<'s> {
 }
 
 impl ScriptHost {
+    /// One whose Lua comes with its first script. `has_deprecated`: scripts find getfenv, setfenv and newproxy.
+    pub fn new(has_deprecated: bool) -> Self {
+        Self { has_deprecated, ..Self::default() }
+    }
+
     /// Runs the next request of `batch` on a coroutine.
     pub fn start(host: &Rc<Self>, server: Box<Server>, slot: Slot, batch: Box<Batch>) -> Progress {
         let stack = host

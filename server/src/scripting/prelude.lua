@@ -59,9 +59,14 @@ local function settle(ok, ...)
   return ok, ...
 end
 
+-- Makes a function that raises of one that replies (failed, value…). `packed` is for many arguments.
+local function raising(fn, packed)
+  return host.raising(fn, packed or fn)
+end
+
 -- Replies (failed, value); the host makes a C function of it that raises the failure (see `host.raising`).
 local function refuse_locked(change)
-  return host.raising(function(target, ...)
+  return raising(function(target, ...)
     if locked[target] then
       return true, { err = "ERR Attempt to modify a readonly table" }
     end
@@ -73,16 +78,19 @@ local redis = {}
 for name, value in pairs(host.constants) do
   redis[name] = value
 end
-redis.call = host.raising(host.call)
+local function call_packed(...)
+  return host.call_list({ ... }, select("#", ...))
+end
+redis.call = raising(host.call, call_packed)
 function redis.pcall(...)
-  local _, reply = host.call(...)
+  local _, reply = (select("#", ...) > 4000 and call_packed or host.call)(...)
   return reply
 end
-redis.sha1hex = host.raising(host.sha1hex)
-redis.log = host.raising(host.log)
-redis.setresp = host.raising(host.setresp)
-redis.set_repl = host.raising(host.set_repl)
-redis.acl_check_cmd = host.raising(host.acl_check_cmd)
+redis.sha1hex = raising(host.sha1hex)
+redis.log = raising(host.log)
+redis.setresp = raising(host.setresp)
+redis.set_repl = raising(host.set_repl)
+redis.acl_check_cmd = raising(host.acl_check_cmd)
 redis.error_reply = host.error_reply
 redis.status_reply = host.status_reply
 if not host.register_function then
@@ -97,7 +105,55 @@ if not host.register_function then
 end
 
 local environment
-local visible = {
+local visible
+-- `lua-enable-deprecated-api`: what 5.1 has deprecated, without a way around the locks. What belongs to the machine
+-- itself has the environment of scripts and keeps it.
+local function deprecated()
+  local raw_getfenv, raw_setfenv, raw_newproxy, globals = getfenv, setfenv, newproxy, getfenv(0)
+  local proxies = setmetatable({}, { __mode = "k" })
+  local function above(target)
+    return type(target) == "number" and target > 0 and target + 1 or target
+  end
+  function visible.getfenv(target)
+    local found = raw_getfenv(above(target or 1))
+    return found == globals and environment or found
+  end
+  function visible.setfenv(target, contents)
+    target = above(target)
+    if target == 0 or raw_getfenv(target) == globals then
+      error("'setfenv' cannot change environment of given object", 2)
+    end
+    return raw_setfenv(target, contents)
+  end
+  -- The debug hooks rest while a finalizer runs, so one without an end could not be killed: none is ever run.
+  function visible.newproxy(like)
+    local proxy = raw_newproxy(like)
+    local real, front = getmetatable(proxy), proxies[like]
+    if real and not front then
+      local kept = {}
+      front = setmetatable({}, {
+        __index = function(_, key) if key == "__gc" then return kept.gc end return real[key] end,
+        __newindex = function(_, key, value) if key == "__gc" then kept.gc = value else real[key] = value end end,
+        __metatable = false,
+      })
+      locked[front] = true
+    end
+    if front then
+      proxies[proxy] = front
+    end
+    return proxy
+  end
+  local base = visible.getmetatable
+  function visible.getmetatable(...)
+    local front = proxies[(...)]
+    if front then
+      return front
+    end
+    return base(...)
+  end
+end
+
+visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
   ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
   select = select, setmetatable = refuse_locked(setmetatable), tonumber = tonumber, tostring = tostring, type = type,
@@ -114,6 +170,9 @@ local visible = {
   end,
 }
 visible.server = visible.redis
+if host.has_deprecated then
+  deprecated()
+end
 for name, library in pairs(host.libraries) do
   visible[name] = lock(library)
 end
@@ -160,7 +219,7 @@ end
 -- What a library sees while it registers its functions.
 local registration
 if host.register_function then
-  local api = { register_function = host.raising(host.register_function), log = redis.log }
+  local api = { register_function = raising(host.register_function), log = redis.log }
   for name, value in pairs(host.constants) do
     if not name:find("^REPL_") then
       api[name] = value

@@ -318,10 +318,12 @@ fn quicklist_facts(list: &List, fill: i32, depth: u32) -> String {
 
 fn object(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let access = cx.server.inspect(cx.db, key).map(|entry| entry.access());
-    let idle = cx.server.access.idle_s(access.unwrap_or(0));
     let (fill, depth) = (cx.server.config.list_max_listpack_size, cx.server.config.list_compress_depth);
-    let Some(entry) = cx.server.inspect(cx.db, key) else { return Err("ERR no such key".into()) };
+    // A key that has expired but is still there is shown.
+    let Some(entry) = cx.server.keyspace.db(cx.db).get(key.hash, key.bytes) else {
+        return Err("ERR no such key".into());
+    };
+    let idle = cx.server.access.idle_s(entry.access());
     let serialized = entry.memory_usage();
     let list = entry.value().typed::<List>();
     let extra = list.map_or_else(String::new, |list| quicklist_facts(list, fill, depth));

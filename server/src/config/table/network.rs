@@ -168,6 +168,14 @@ pub(super) const LIMITS: &[Directive] = &[
          with SCRIPT KILL; 0 means never.",
     )
     .alias("lua-time-limit"),
+    Directive::yes_no(
+        "lua-enable-deprecated-api",
+        false,
+        field!(bool lua_enable_deprecated_api),
+        "Scripts and functions find getfenv, setfenv and newproxy. Finalizers of proxies are kept but never run.",
+    )
+    .immutable()
+    .hidden(),
     Directive::number(
         "maxmemory-clients",
         0,

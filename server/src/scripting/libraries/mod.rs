@@ -59,7 +59,7 @@ fn export(lua: &Lua, function: impl Fn(&Lua, &Arguments) -> Outcome + 'static) -
         values.push_front(Value::Boolean(failed));
         Ok(values)
     })?;
-    crate::sys::raising(lua, replies)
+    crate::sys::raising(lua, (replies.clone(), replies))
 }
 
 /// What is raised: the text behind the line that called the library, if that was Lua's.
