@@ -171,10 +171,7 @@ fn queues_of_python_run_their_scripts() {
     for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
         let reached = Reached::start(way, io_threads);
         let said = succeeds(
-            Command::new(&python)
-                .arg(script("queues.py"))
-                .arg(&reached.port)
-                .args(reached.certificates()),
+            Command::new(&python).arg(script("queues.py")).arg(&reached.port).args(reached.certificates()),
         );
         assert_eq!(said.trim(), "all is well", "{way:?}");
         reached.must_be_well();

@@ -59,20 +59,36 @@ local function settle(ok, ...)
   return ok, ...
 end
 
+-- xpcall's handler runs when everything has unwound. Lua would run it while the hook that raised an error still rests:
+-- a killed script whose handler has no end would have none either.
+local function handle(handler, ok, ...)
+  if ok then
+    return true, ...
+  end
+  local handled, result = raw_pcall(handler, (...))
+  if not handled then
+    return false, "error in error handling"
+  end
+  return false, result
+end
+local function safe_xpcall(...)
+  if select("#", ...) < 2 then
+    error("bad argument #2 to 'xpcall' (value expected)", 2)
+  end
+  local body, handler = ...
+  return handle(handler, raw_pcall(body))
+end
+
 -- Makes a function that raises of one that replies (failed, value…). `packed` is for many arguments.
 local function raising(fn, packed)
   return host.raising(fn, packed or fn)
 end
 
--- Replies (failed, value); the host makes a C function of it that raises the failure (see `host.raising`).
+-- What writes into a table without asking its metatable refuses locked ones.
 local function refuse_locked(change)
-  return raising(function(target, ...)
-    if locked[target] then
-      return true, { err = "ERR Attempt to modify a readonly table" }
-    end
-    return false, change(target, ...)
-  end)
+  return host.guarded(change, locked)
 end
+table.insert = refuse_locked(table.insert)
 
 local redis = {}
 for name, value in pairs(host.constants) do
@@ -108,9 +124,9 @@ local environment
 local visible
 -- `lua-enable-deprecated-api`: what 5.1 has deprecated, without a way around the locks. What belongs to the machine
 -- itself has the environment of scripts and keeps it.
+local proxies = setmetatable({}, { __mode = "k" })
 local function deprecated()
   local raw_getfenv, raw_setfenv, raw_newproxy, globals = getfenv, setfenv, newproxy, getfenv(0)
-  local proxies = setmetatable({}, { __mode = "k" })
   local function above(target)
     return type(target) == "number" and target > 0 and target + 1 or target
   end
@@ -157,7 +173,7 @@ visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
   ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
   select = select, setmetatable = refuse_locked(setmetatable), tonumber = tonumber, tostring = tostring, type = type,
-  xpcall = raw_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = refuse_locked(rawset),
+  xpcall = safe_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = refuse_locked(rawset),
   string = lock(string), table = lock(table), math = lock(math), os = lock({ clock = host.clock }),
   redis = lock(redis),
   pcall = function(...) return settle(raw_pcall(...)) end,
@@ -210,7 +226,8 @@ end
 -- Turns what a script raised into a table that says where.
 local function explain(failure)
   if type(failure) ~= "table" then
-    failure = { err = "ERR " .. tostring(failure) }
+    -- What a proxy says of itself may have no end, and the hook may rest here.
+    failure = { err = "ERR " .. (proxies[failure] and "userdata" or tostring(failure)) }
   end
   host.locate(failure)
   return failure
