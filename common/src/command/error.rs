@@ -56,8 +56,9 @@ impl CommandError {
     /// The code: the first word.
     pub fn code(&self) -> String {
         let wire = self.wire();
-        let end = wire.iter().position(|&b| b == b' ').unwrap_or(wire.len());
-        String::from_utf8_lossy(&wire[..end]).into_owned()
+        // A script's error may be a single word: no code, then. Line ends become spaces in the reply.
+        let code = wire.iter().position(|b| b" \r\n".contains(b)).map_or(&b"ERR"[..], |end| &wire[..end]);
+        String::from_utf8_lossy(code).into_owned()
     }
 
     /// The refusal of a RESP2 client that listens to channels.

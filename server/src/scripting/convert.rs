@@ -213,21 +213,31 @@ pub(super) fn write(reply: &mut Reply, value: &Value, resp3: bool, depth: usize,
         Value::Boolean(value) if resp3 => reply.boolean(*value),
         Value::Boolean(true) => reply.integer(1),
         Value::Integer(number) => reply.integer(*number),
-        // C's conversion: towards zero.
-        Value::Number(number) => reply.integer(*number as i64),
+        Value::Number(number) => reply.integer(truncated(*number)),
         Value::Table(table) => write_table(reply, table, resp3, depth, failures),
         _ => reply.null(),
     }
+}
+
+/// What statuses and errors show of a string: as in Redis, where they are C's, it ends at the first zero byte.
+pub(super) fn as_text(bytes: &[u8]) -> &[u8] {
+    bytes.split(|b| *b == 0).next().unwrap_or_default()
+}
+
+/// C's conversion, towards zero; what does not fit becomes what the x86 processor makes of it, as in Redis there.
+fn truncated(number: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
 fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize, failures: &mut Failures) {
     let field = |name: &str| table.raw_get::<Value>(name).unwrap_or(Value::Nil);
     if let Value::String(text) = field("err") {
         let is_counted = matches!(field(COUNTED), Value::Boolean(true));
-        return failures.write(reply, &text.as_bytes(), is_counted);
+        return failures.write(reply, as_text(&text.as_bytes()), is_counted);
     }
     if let Value::String(text) = field("ok") {
-        return reply.status(&text.as_bytes());
+        return reply.status(as_text(&text.as_bytes()));
     }
     if let Some(value) = number(&field("double")) {
         return reply.double(value);

@@ -341,7 +341,7 @@ fn failure(value: &Value) -> Ending {
         _ => return Ending::error(b"ERR unknown error".to_vec()),
     };
     let text = match table.raw_get::<Value>("err") {
-        Ok(Value::String(text)) => text.as_bytes().to_vec(),
+        Ok(Value::String(text)) => convert::as_text(&text.as_bytes()).to_vec(),
         _ => b"ERR unknown error".to_vec(),
     };
     let source: Option<String> = table.raw_get("source").ok();
