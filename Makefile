@@ -173,7 +173,7 @@ miri: ## The store's tests under miri (nightly): every unsafe block is checked
 # Forty minutes for all groups, twice that on a machine with other work.
 differential: ## 200,000 random commands per group and setting beside redis-server (DIFFERENTIAL_STEPS=…)
 	cargo build --workspace --bins
-	OCHRE_TEST_STEPS=$(DIFFERENTIAL_STEPS) cargo test -p ochre-tests --test differential --test differential_collections
+	OCHRE_TEST_STEPS=$(DIFFERENTIAL_STEPS) cargo test -p ochre-tests --test differential --test differential_collections --test differential_scripts
 
 # Property tests with two hundred times their cases, both servers at 8 and 16 million keys, the snapshot ten times over,
 # 2,000 clients for ten minutes.

@@ -247,7 +247,7 @@ fn compare(resp: &str) {
     let steps = std::env::var("OCHRE_TEST_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(STEPS);
     println!("OCHRE_TEST_SEED={seed} RESP{resp}, {steps} scripts");
     let settings = Settings::new().set("enable-debug-command", "yes");
-    let (ours, theirs) = (settings.start(), settings.clone().redis().start());
+    let (ours, theirs) = (settings.start(), settings.redis().start());
     let (mut our, mut their) = (ours.client(), theirs.client());
     our.call(&["HELLO", resp]);
     their.call(&["HELLO", resp]);
@@ -257,7 +257,7 @@ fn compare(resp: &str) {
         let command = if r.below(6) == 0 { "EVAL_RO" } else { "EVAL" };
         let words =
             [command, &script, "2", "s", "l", r.pick(&["arg", "5", "", "-7"]), r.pick(&["b", "2.5", "1"])];
-        let mut reply = |client: &mut Client| {
+        let reply = |client: &mut Client| {
             client.send(&words);
             client.try_read().unwrap_or_else(|error| panic!("OCHRE_TEST_SEED={seed}: {error}: {words:?}"))
         };

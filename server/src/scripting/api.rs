@@ -4,6 +4,7 @@
 
 use super::ScriptHost;
 use super::convert;
+use super::libraries::number_of;
 use super::lua::{compile, message, sha_of};
 use mlua::{Lua, MultiValue, Table, Value};
 use std::rc::{Rc, Weak};
@@ -16,11 +17,6 @@ pub(super) fn refusal(lua: &Lua, text: &str) -> mlua::Result<Outcome> {
     let table = lua.create_table()?;
     table.raw_set("err", text)?;
     Ok((true, Value::Table(table)))
-}
-
-/// A number, whichever way the crate represents it.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    value.as_number().or_else(|| value.as_integer().map(|n| n as f64))
 }
 
 /// All of them, by the names that the prelude knows.
@@ -45,8 +41,8 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
     functions.raw_set("locate", lua.create_function(super::lua::locate)?)?;
     functions.raw_set("compile", lua.create_function(load_text)?)?;
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
-    functions.raw_set("raising", lua.create_function(crate::sys::raising)?)?;
-    functions.raw_set("guarded", lua.create_function(crate::sys::guarded)?)?;
+    functions.raw_set("raising", lua.create_function(crate::sys::lua::raising)?)?;
+    functions.raw_set("guarded", lua.create_function(crate::sys::lua::guarded)?)?;
     functions.raw_set("constants", constants(lua)?)?;
     functions.raw_set("libraries", super::libraries::all(lua)?)?;
     Ok(functions)
@@ -89,7 +85,7 @@ pub(super) fn reaches_replicas(bits: u8) -> bool {
 
 /// `redis.call` with its arguments in a list, and their number.
 fn call_list(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
-    let (Some(Value::Table(list)), Some(count)) = (args.front(), args.get(1).and_then(number)) else {
+    let (Some(Value::Table(list)), Some(count)) = (args.front(), args.get(1).and_then(number_of)) else {
         return Err(mlua::Error::runtime("a list and its length are needed"));
     };
     let words: MultiValue = (1..=count as i64).map(|at| list.raw_get(at)).collect::<Result<_, _>>()?;
@@ -100,7 +96,7 @@ fn set_resp(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<
     if args.len() != 1 {
         return refusal(lua, "ERR redis.setresp() requires one argument.");
     }
-    let version = args.front().and_then(number);
+    let version = args.front().and_then(number_of);
     if version != Some(2.0) && version != Some(3.0) {
         return refusal(lua, "ERR RESP version must be 2 or 3.");
     }
@@ -149,7 +145,7 @@ fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
     if args.len() < 2 {
         return refusal(lua, "ERR redis.log() requires two arguments or more.");
     }
-    let Some(level) = number(&args[0]) else {
+    let Some(level) = number_of(&args[0]) else {
         return refusal(lua, "ERR First argument must be a number (log level).");
     };
     let mut words = Vec::new();

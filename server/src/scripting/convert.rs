@@ -1,7 +1,8 @@
 //! Between Lua and RESP: arguments of `redis.call`, its replies, and what a script returns.
 
 use super::ScriptHost;
-use super::api::{Outcome, number, refusal};
+use super::api::{Outcome, refusal};
+use super::libraries::number_of;
 use super::lua::MAX_DEPTH;
 use crate::context::{Caller, Cx};
 use common::command::{Args, CommandError, Flags};
@@ -239,7 +240,7 @@ fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize, fail
     if let Value::String(text) = field("ok") {
         return reply.status(as_text(&text.as_bytes()));
     }
-    if let Some(value) = number(&field("double")) {
+    if let Some(value) = number_of(&field("double")) {
         return reply.double(value);
     }
     if let Value::Table(map) = field("map") {

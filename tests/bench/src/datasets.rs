@@ -55,6 +55,21 @@ pub const COUNTERS: Dataset = lasting("counters", |client, _| {
     client.load(KEYS, |n, out| encode(out, &[b"SET", format!("counter:{n:012}").as_bytes(), b"0"]))
 });
 
+/// What [`INCR_SHA`] names.
+const INCR_SCRIPT: &str = "return redis.call('incr',KEYS[1])";
+
+/// The digest of a script that increments a counter.
+pub const INCR_SHA: &str = "6f5ade10a69975e903c6d07b10ea44c6382381a5";
+
+/// The counters, and a script for them.
+pub const SCRIPTED_COUNTERS: Dataset = lasting("scripted-counters", |client, requests| {
+    let sha = client.call(&[b"SCRIPT", b"LOAD", INCR_SCRIPT.as_bytes()])?.text();
+    if sha != INCR_SHA {
+        return Err(format!("the script has the digest {sha}").into());
+    }
+    (COUNTERS.fill)(client, requests)
+});
+
 /// A list that pushes make.
 pub const NO_LIST: Dataset = spent("no-list", "mylist", |_, _| Ok(()));
 

@@ -46,6 +46,7 @@ const ZRANGE_BY_SCORE: &[&str] = &["ZRANGE", "myzset", "__rand_int__", "+inf", "
 const ZRANK: &[&str] = &["ZRANK", "myzset", "element:__rand_int__"];
 const ZUNIONSTORE: &[&str] = &["ZUNIONSTORE", "zset:3", "2", "zset:1", "zset:2"];
 const XADD: &[&str] = &["XADD", "mystream", "*", "myfield", "0123456789abcdef0123456789abcdef"];
+const EVALSHA: &[&str] = &["EVALSHA", data::INCR_SHA, "1", "counter:__rand_int__"];
 const GEOSEARCH: &[&str] =
     &["GEOSEARCH", "mygeo", "FROMMEMBER", "element:__rand_int__", "BYRADIUS", "50", "km"];
 
@@ -60,6 +61,7 @@ pub const WORKLOADS: &[Workload] = &[
     test("mset-p16", "mset", &data::STRINGS).requests(200_000).cpu(0.36),
     test("get-p100", "get", &data::STRINGS).pipeline(100).requests(4_000_000).cpu(0.38),
     test("incr-p16", "incr", &data::COUNTERS).cpu(0.60),
+    command("evalsha-p16", EVALSHA, &data::SCRIPTED_COUNTERS).requests(800_000).cpu(0.80),
     test("get-1k-p16", "get", &data::STRINGS_1K).values(1024).requests(1_000_000).cpu(0.52),
     test("set-1k-p16", "set", &data::STRINGS_1K).values(1024).requests(800_000).cpu(0.50),
     test("lpush-p16", "lpush", &data::NO_LIST).cpu(0.88),

@@ -213,7 +213,7 @@ fn put_string(out: &mut Vec<u8>, text: &LuaString) {
 }
 
 fn put_number(out: &mut Vec<u8>, value: &Value, settings: &Settings) -> Result<(), Failure> {
-    let number = crate::scripting::api::number(value).expect("the caller saw a number");
+    let number = super::number_of(value).expect("the caller saw a number");
     if !number.is_finite() {
         match settings.encode_invalid {
             Invalid::Refused => return Err(refused(value, "must not be NaN or Inf")),
@@ -231,7 +231,7 @@ fn put_number(out: &mut Vec<u8>, value: &Value, settings: &Settings) -> Result<(
 fn array_len(table: &Table, value: &Value, settings: &Settings) -> Result<Option<usize>, Failure> {
     let (mut greatest, mut count) = (0i32, 0.0f64);
     for pair in table.pairs::<Value, Value>() {
-        let key = crate::scripting::api::number(&pair?.0).filter(|key| key.floor() == *key && *key >= 1.0);
+        let key = super::number_of(&pair?.0).filter(|key| key.floor() == *key && *key >= 1.0);
         let Some(key) = key else { return Ok(None) };
         if key > f64::from(greatest) {
             // C keeps it in an int: what has no room there becomes the lowest one, and the table an object.

@@ -15,6 +15,11 @@ const MOST_BYTES: usize = 512 << 20;
 /// Values that one call may give back: Lua's stack holds no more.
 const MOST_VALUES: usize = 7999;
 
+/// A number, whichever way the crate represents it.
+pub(super) fn number_of(value: &Value) -> Option<f64> {
+    value.as_number().or_else(|| value.as_integer().map(|n| n as f64))
+}
+
 /// Why a function failed.
 pub(super) enum Failure {
     /// Raised with the line of the script before it.
@@ -59,7 +64,7 @@ fn export(lua: &Lua, function: impl Fn(&Lua, &Arguments) -> Outcome + 'static) -
         values.push_front(Value::Boolean(failed));
         Ok(values)
     })?;
-    crate::sys::raising(lua, (replies.clone(), replies))
+    crate::sys::lua::raising(lua, (replies.clone(), replies))
 }
 
 /// What is raised: the text behind the line that called the library, if that was Lua's.
