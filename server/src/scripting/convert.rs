@@ -3,7 +3,7 @@
 use super::ScriptHost;
 use super::api::{Outcome, refusal};
 use super::libraries::number_of;
-use super::lua::MAX_DEPTH;
+use super::lua::{MAX_DEPTH, Roomy};
 use crate::context::{Caller, Cx};
 use common::command::{Args, CommandError, Flags};
 use common::number::{format_17g, parse_f64, parse_i64};
@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 /// `redis.call` and `redis.pcall`: whether it failed, and the reply (a table with `err` if so).
 pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
+    let _roomy = Roomy::new(lua);
     let words = match words(lua, &args)? {
         Ok(words) => words,
         Err(refused) => return Ok(refused),

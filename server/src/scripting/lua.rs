@@ -9,7 +9,7 @@ use super::functions::{Function as LibraryFunction, FunctionId};
 use super::library::{Draft, Loading, register_function};
 use super::{Program, ScriptHost};
 use mlua::chunk::ChunkMode;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, RegistryKey, StdLib, Table, Value, VmState};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
 use sha1::{Digest, Sha1};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -54,15 +54,31 @@ pub enum Kind {
     Functions,
 }
 
+/// What the prelude gives.
+struct Entries {
+    /// What scripts see.
+    environment: Table,
+    /// What lies behind it.
+    globals: Table,
+    /// The metatable that puts the one before the other.
+    backing: Table,
+    /// Runs a script, or a function with its two lists.
+    run: Function,
+    /// Runs the text of a library.
+    load: Function,
+    /// `KEYS` and `ARGV`.
+    names: [LuaString; 2],
+}
+
 /// A running virtual machine.
 pub struct Vm {
     lua: Lua,
-    environment: RegistryKey,
-    /// What the prelude gives: the tables behind the environment and the functions that run things.
-    entries: RegistryKey,
-    scripts: RefCell<HashMap<Sha, RegistryKey>>,
-    functions: RefCell<HashMap<FunctionId, RegistryKey>>,
+    entries: Entries,
+    scripts: RefCell<HashMap<Sha, Function>>,
+    functions: RefCell<HashMap<FunctionId, Function>>,
     last_function: Cell<u64>,
+    /// What a library sees while it registers, in the machine of functions.
+    registration: Option<Table>,
     loading: Loading,
     /// Runs since the collector was last sent on its way.
     runs: Cell<u32>,
@@ -107,8 +123,15 @@ impl Vm {
         let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
         let (environment, entries): (Table, Table) = prelude.call(functions)?;
         let vm = Self {
-            environment: lua.create_registry_value(environment)?,
-            entries: lua.create_registry_value(entries)?,
+            entries: Entries {
+                environment,
+                globals: entries.raw_get("globals")?,
+                backing: entries.raw_get("backing")?,
+                run: entries.raw_get("run")?,
+                load: entries.raw_get("load")?,
+                names: [lua.create_string("KEYS")?, lua.create_string("ARGV")?],
+            },
+            registration: entries.raw_get("registration")?,
             scripts: RefCell::default(),
             functions: RefCell::default(),
             last_function: Cell::default(),
@@ -136,10 +159,6 @@ impl Vm {
         })
     }
 
-    fn entry<T: mlua::FromLua>(&self, name: &str) -> mlua::Result<T> {
-        self.lua.registry_value::<Table>(&self.entries)?.raw_get(name)
-    }
-
     /// Compiles a script, or finds it compiled.
     ///
     /// # Errors
@@ -154,10 +173,8 @@ impl Vm {
         } else {
             body
         };
-        let environment: Table = self.lua.registry_value(&self.environment).map_err(|e| message(&e))?;
-        let function = compile(&self.lua, source, SCRIPT_CHUNK, &environment).map_err(|e| message(&e))?;
-        let key = self.lua.create_registry_value(function).map_err(|e| message(&e))?;
-        self.scripts.borrow_mut().insert(*sha, key);
+        let function = compile(&self.lua, source, SCRIPT_CHUNK, &self.entries.environment);
+        self.scripts.borrow_mut().insert(*sha, function.map_err(|error| message(&error))?);
         Ok(())
     }
 
@@ -172,8 +189,7 @@ impl Vm {
         limit: Option<Duration>,
     ) -> Result<Vec<LibraryFunction>, String> {
         let failed = |error| format!("Error registering functions: {}", message(&error));
-        let environment: Table = self.lua.registry_value(&self.environment).map_err(failed)?;
-        let chunk = compile(&self.lua, body, LIBRARY_CHUNK, &environment)
+        let chunk = compile(&self.lua, body, LIBRARY_CHUNK, &self.entries.environment)
             .map_err(|error| format!("Error compiling function: {}", message(&error)))?;
         self.loading.replace(Some(Draft::new(limit)));
         let result = self.run_library(chunk);
@@ -198,10 +214,10 @@ impl Vm {
 
     /// While a library registers, its environment is the little that may be used then.
     fn run_library(&self, chunk: Function) -> mlua::Result<(bool, Value)> {
-        let backing: Table = self.entry("backing")?;
-        backing.raw_set("__index", self.entry::<Table>("registration")?)?;
-        let result = self.entry::<Function>("load")?.call(chunk);
-        backing.raw_set("__index", self.entry::<Table>("globals")?)?;
+        let Entries { globals, backing, load, .. } = &self.entries;
+        backing.raw_set("__index", self.registration.as_ref())?;
+        let result = load.call(chunk);
+        backing.raw_set("__index", globals)?;
         result
     }
 
@@ -209,13 +225,11 @@ impl Vm {
     pub fn forget(&self, ids: impl Iterator<Item = FunctionId>) {
         let mut functions = self.functions.borrow_mut();
         ids.for_each(|id| drop(functions.remove(&id)));
-        self.lua.expire_registry_values();
     }
 
     /// Forgets all compiled scripts.
     pub fn flush(&self) {
         self.scripts.borrow_mut().clear();
-        self.lua.expire_registry_values();
         // What they left goes as well. Each round halves the table of strings, down to what is used; no finalizer
         // comes from a script, so nothing can fail.
         let mut before = usize::MAX;
@@ -228,7 +242,6 @@ impl Vm {
     /// Forgets one compiled script.
     pub fn forget_script(&self, sha: &Sha) {
         self.scripts.borrow_mut().remove(sha);
-        self.lua.expire_registry_values();
     }
 
     /// Memory that Lua holds.
@@ -271,25 +284,25 @@ impl Vm {
     }
 
     fn try_run(&self, program: &Program, keys: &[&[u8]], args: &[&[u8]]) -> mlua::Result<Ending> {
-        let (keys, args) = (self.list(keys)?, self.list(args)?);
-        let run: Function = self.entry("run")?;
+        let run = &self.entries.run;
         let (ok, value): (bool, Value) = match program {
             Program::Script(sha) => {
-                let globals: Table = self.entry("globals")?;
-                globals.raw_set("KEYS", keys)?;
-                globals.raw_set("ARGV", args)?;
-                let script: Function = {
-                    let scripts = self.scripts.borrow();
-                    self.lua.registry_value(scripts.get(sha).expect("it was compiled"))?
+                let script = {
+                    let _roomy = Roomy::new(&self.lua);
+                    let [keys_name, args_name] = &self.entries.names;
+                    self.entries.globals.raw_set(keys_name, self.list(keys)?)?;
+                    self.entries.globals.raw_set(args_name, self.list(args)?)?;
+                    self.scripts.borrow().get(sha).expect("it was compiled").clone()
                 };
                 run.call(script)?
             }
             Program::Function(id) => {
-                let function: Function = {
-                    let functions = self.functions.borrow();
-                    self.lua.registry_value(functions.get(id).expect("it was registered"))?
+                let arguments = {
+                    let _roomy = Roomy::new(&self.lua);
+                    let function = self.functions.borrow().get(id).expect("it was registered").clone();
+                    (function, self.list(keys)?, self.list(args)?)
                 };
-                run.call((function, keys, args))?
+                run.call(arguments)?
             }
         };
         Ok(if ok { Ending::Value(value) } else { failure(&value) })
@@ -301,6 +314,28 @@ impl Vm {
             list.raw_set(index + 1, self.lua.create_string(word)?)?;
         }
         Ok(list)
+    }
+}
+
+/// Lifts Lua's limit of memory while the host works on its stack: with a limit, the crate calls Lua in protected mode for
+/// each string and table, which is most of what a small script costs.
+///
+/// Not above half of the limit, so that no script gathers more than that and one reply.
+pub(super) struct Roomy<'l>(Option<&'l Lua>);
+
+impl<'l> Roomy<'l> {
+    /// Until it is dropped.
+    pub(super) fn new(lua: &'l Lua) -> Self {
+        let has_room = lua.used_memory() < MEMORY_LIMIT / 2;
+        Self((has_room && lua.set_memory_limit(0).is_ok()).then_some(lua))
+    }
+}
+
+impl Drop for Roomy<'_> {
+    fn drop(&mut self) {
+        if let Some(lua) = self.0 {
+            let _ = lua.set_memory_limit(MEMORY_LIMIT); // it could be lifted, so it can be set
+        }
     }
 }
 
