@@ -119,6 +119,30 @@ fn every_trap_ends_in_an_error_or_a_value() {
 }
 
 #[test]
+fn what_may_end_either_way_ends() {
+    let mut server = Server::start();
+    let mut client = server.client();
+    for script in [
+        "return pcall(unpack,{1,2,3},0,2147483647)",
+        "return string.find(string.rep('a',100000), string.rep('a?',50000))",
+        "return string.find(string.rep('a',9000), string.rep('a?',4900))",
+        "local s = string.rep('x', 2000000000) return #s",
+        "local t = {} for i=1,1e9 do t[i] = string.rep(tostring(i), 100000) end",
+        "local function f() return pcall(f) end return f()",
+        "local t = {} t[1] = t return t",
+        "return loadstring(string.char(27) .. 'Lua')",
+        "return dofile('/etc/passwd')",
+        "getmetatable('').__index = nil",
+        "error({})",
+    ] {
+        client.send(&["EVAL", script, "0"]);
+        client.try_read().unwrap_or_else(|error| panic!("{script}: {error}"));
+    }
+    assert_eq!(client.run("PING"), "+PONG\r\n");
+    assert!(server.is_running());
+}
+
+#[test]
 fn a_script_that_runs_away_is_killed_wherever_it_is() {
     let mut server = Settings::new().set("busy-reply-threshold", "20").start();
     for script in [
@@ -235,5 +259,36 @@ fn what_is_deprecated_has_no_way_around_the_locks() {
         must_be_whole(&mut client);
     }
     client.run("SCRIPT FLUSH");
+    must_be_whole(&mut client);
+}
+
+/// The crate between Lua and the server has room for no more than 8,000 values at a time; scripts may have more.
+#[test]
+fn nothing_is_lost_where_there_is_much() {
+    let server = Server::start();
+    let mut client = server.client();
+    let fill = "local t = {} for i = 1, 7990 do t[i] = 'v' .. i end ";
+    for call in ["call", "pcall"] {
+        let pushed =
+            client.call(&["EVAL", &format!("{fill} return redis.{call}('rpush', '{call}', unpack(t))"), "0"]);
+        assert_eq!(pushed, ":7990\r\n");
+    }
+    client.run("HELLO 3");
+    let map = "local m = {} for i = 1, 20000 do m['k' .. i] = 'v' .. i end return {map = m}";
+    assert!(client.call(&["EVAL", map, "0"]).to_string().starts_with("%20000\r\n"));
+    let set = "local m = {} for i = 1, 20000 do m['k' .. i] = true end return {set = m}";
+    assert!(client.call(&["EVAL", set, "0"]).to_string().starts_with("~20000\r\n"));
+    let hash = "redis.setresp(3) for i = 1, 20000 do redis.call('hset', 'h', i, 'v' .. i) end return redis.call('hgetall', 'h')";
+    assert!(client.call(&["EVAL", hash, "0"]).to_string().starts_with("%20000\r\n"));
+    for n in 0..10_000 {
+        let sha = client.call(&["SCRIPT", "LOAD", &format!("return {n}")]).text();
+        if n % 1_999 == 0 {
+            assert_eq!(client.call(&["EVALSHA", &sha, "0"]), format!(":{n}\r\n").as_str());
+        }
+    }
+    let functions: String =
+        (0..9_000).map(|n| format!("redis.register_function('f{n}', function() return {n} end)\n")).collect();
+    client.call(&["FUNCTION", "LOAD", &format!("#!lua name=many\n{functions}")]);
+    assert_eq!(client.run("FCALL f8999 0"), ":8999\r\n");
     must_be_whole(&mut client);
 }

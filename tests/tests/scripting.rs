@@ -207,27 +207,3 @@ fn a_script_that_wrote_can_only_be_ended_with_the_server() {
         assert_eq!(server.wait(), Some(0));
     });
 }
-
-#[test]
-fn ways_out_of_the_sandbox_are_closed() {
-    let mut server = Server::start();
-    let mut client = server.client();
-    for script in [
-        "return pcall(unpack,{1,2,3},0,2147483647)",
-        "return string.find(string.rep('a',100000), string.rep('a?',50000))",
-        "return string.find(string.rep('a',9000), string.rep('a?',4900))",
-        "local s = string.rep('x', 2000000000) return #s",
-        "local t = {} for i=1,1e9 do t[i] = string.rep(tostring(i), 100000) end",
-        "local function f() return pcall(f) end return f()",
-        "local t = {} t[1] = t return t",
-        "return loadstring(string.char(27) .. 'Lua')",
-        "return dofile('/etc/passwd')",
-        "getmetatable('').__index = nil",
-        "error({})",
-    ] {
-        client.send(&["EVAL", script, "0"]);
-        client.try_read().unwrap_or_else(|error| panic!("{script}: {error}"));
-    }
-    assert_eq!(client.run("PING"), "+PONG\r\n");
-    assert!(server.is_running());
-}

@@ -30,7 +30,7 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
         })
     };
     functions.raw_set("call", bound(convert::call)?)?;
-    functions.raw_set("call_list", bound(call_list)?)?;
+    functions.raw_set("call_list", bound(convert::call_list)?)?;
     functions.raw_set("setresp", bound(set_resp)?)?;
     functions.raw_set("set_repl", bound(set_repl)?)?;
     functions.raw_set("acl_check_cmd", bound(acl_check_cmd)?)?;
@@ -43,6 +43,7 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
     functions.raw_set("raising", lua.create_function(crate::sys::lua::raising)?)?;
     functions.raw_set("guarded", lua.create_function(crate::sys::lua::guarded)?)?;
+    functions.raw_set("most_arguments", crate::sys::lua::MOST_ARGUMENTS)?;
     functions.raw_set("constants", constants(lua)?)?;
     functions.raw_set("libraries", super::libraries::all(lua)?)?;
     Ok(functions)
@@ -83,15 +84,6 @@ pub(super) fn reaches_replicas(bits: u8) -> bool {
     bits & REPL_REPLICA != 0
 }
 
-/// `redis.call` with its arguments in a list, and their number.
-fn call_list(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
-    let (Some(Value::Table(list)), Some(count)) = (args.front(), args.get(1).and_then(number_of)) else {
-        return Err(mlua::Error::runtime("a list and its length are needed"));
-    };
-    let words: MultiValue = (1..=count as i64).map(|at| list.raw_get(at)).collect::<Result<_, _>>()?;
-    convert::call(lua, host, words)
-}
-
 fn set_resp(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
     if args.len() != 1 {
         return refusal(lua, "ERR redis.setresp() requires one argument.");
@@ -121,7 +113,7 @@ fn set_repl(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<
 
 /// Whether the script's user may run a command. There are no users with fewer rights than all.
 fn acl_check_cmd(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
-    let words = match convert::words(lua, &args)? {
+    let words = match convert::words(lua, args.iter().map(Ok))? {
         Ok(words) => words,
         Err(refused) => return Ok(refused),
     };

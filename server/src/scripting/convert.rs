@@ -9,23 +9,40 @@ use common::command::{Args, CommandError, Flags};
 use common::number::{format_17g, parse_f64, parse_i64};
 use common::resp::{Reply, Resp};
 use mlua::{Lua, MultiValue, Table, Value};
+use std::borrow::Borrow;
 use std::rc::Rc;
 
 /// `redis.call` and `redis.pcall`: whether it failed, and the reply (a table with `err` if so).
 pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
     let _roomy = Roomy::new(lua);
-    let words = match words(lua, &args)? {
-        Ok(words) => words,
-        Err(refused) => return Ok(refused),
+    match words(lua, args.iter().map(Ok))? {
+        Ok(words) => call_words(lua, host, &words),
+        Err(refused) => Ok(refused),
+    }
+}
+
+/// The same with the arguments in a list, and their number. They are read one by one: the crate has room for no more than
+/// 8,000 values at a time.
+pub(super) fn call_list(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
+    let _roomy = Roomy::new(lua);
+    let (Some(Value::Table(list)), Some(count)) = (args.front(), args.get(1).and_then(number_of)) else {
+        return Err(mlua::Error::runtime("a list and its length are needed"));
     };
+    match words(lua, (1..=count as i64).map(|at| list.raw_get::<Value>(at)))? {
+        Ok(words) => call_words(lua, host, &words),
+        Err(refused) => Ok(refused),
+    }
+}
+
+fn call_words(lua: &Lua, host: &Rc<ScriptHost>, words: &[Vec<u8>]) -> mlua::Result<Outcome> {
     let bytes = host.with_server(|server| {
         let resp = if host.resp3() { Resp::V3 } else { Resp::V2 };
         let mut cx = Cx::with_reply(server, host, host.slot(), Reply::new(resp), Caller::Script);
         cx.db = host.db();
         let mark = cx.reply.mark();
-        if let Err(error) = run(&mut cx, host, &words) {
+        if let Err(error) = run(&mut cx, host, words) {
             cx.server.stats.count_error(&error);
-            if let Ok(id) = cx.server.table.named(&Args::of(&words)) {
+            if let Ok(id) = cx.server.table.named(&Args::of(words)) {
                 cx.server.stats.commands[id.index()].rejected += 1;
             }
             cx.reply.error(&error.wire());
@@ -39,14 +56,14 @@ pub(super) fn call(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::
 }
 
 /// The words of a command, or what to raise.
-pub(super) fn words(lua: &Lua, args: &MultiValue) -> mlua::Result<Result<Vec<Vec<u8>>, Outcome>> {
+pub(super) fn words<V: Borrow<Value>>(
+    lua: &Lua,
+    args: impl Iterator<Item = mlua::Result<V>>,
+) -> mlua::Result<Result<Vec<Vec<u8>>, Outcome>> {
     let refused = |text| Ok(Err(refusal(lua, text)?));
-    if args.is_empty() {
-        return refused("ERR Please specify at least one argument for this redis lib call");
-    }
-    let mut words = Vec::with_capacity(args.len());
+    let mut words = Vec::with_capacity(args.size_hint().0);
     for arg in args {
-        match arg {
+        match arg?.borrow() {
             Value::String(text) => words.push(text.as_bytes().to_vec()),
             Value::Integer(number) => words.push(number.to_string().into_bytes()),
             Value::Number(number) => words.push(format_17g(*number).into_bytes()),
@@ -54,6 +71,9 @@ pub(super) fn words(lua: &Lua, args: &MultiValue) -> mlua::Result<Result<Vec<Vec
                 return refused("ERR Lua redis lib command arguments must be strings or integers");
             }
         }
+    }
+    if words.is_empty() {
+        return refused("ERR Please specify at least one argument for this redis lib call");
     }
     Ok(Ok(words))
 }
@@ -232,6 +252,12 @@ fn truncated(number: f64) -> i64 {
     if (-LIMIT..LIMIT).contains(&number) { number as i64 } else { i64::MIN }
 }
 
+/// What a table holds, one by one: the crate has room for no more than 8,000 values at a time. Nobody changes the table
+/// meanwhile, so that each walk finds the same and none ends early.
+fn entries(table: &Table) -> impl Iterator<Item = (Value, Value)> {
+    table.pairs().map_while(Result::ok)
+}
+
 fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize, failures: &mut Failures) {
     let field = |name: &str| table.raw_get::<Value>(name).unwrap_or(Value::Nil);
     if let Value::String(text) = field("err") {
@@ -245,18 +271,16 @@ fn write_table(reply: &mut Reply, table: &Table, resp3: bool, depth: usize, fail
         return reply.double(value);
     }
     if let Value::Table(map) = field("map") {
-        let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();
-        reply.map(pairs.len());
-        for (key, value) in pairs {
+        reply.map(entries(&map).count());
+        for (key, value) in entries(&map) {
             write(reply, &key, resp3, depth + 1, failures);
             write(reply, &value, resp3, depth + 1, failures);
         }
         return;
     }
     if let Value::Table(set) = field("set") {
-        let members: Vec<Value> = set.pairs::<Value, Value>().filter_map(|pair| Some(pair.ok()?.0)).collect();
-        reply.set(members.len());
-        members.iter().for_each(|member| write(reply, member, resp3, depth + 1, failures));
+        reply.set(entries(&set).count());
+        entries(&set).for_each(|(member, _)| write(reply, &member, resp3, depth + 1, failures));
         return;
     }
     if let Value::String(digits) = field("big_number") {

@@ -3,7 +3,7 @@
 use super::ScriptFlags;
 use super::api::refusal;
 use super::functions::{BAD_NAME, is_name};
-use mlua::{Function, Lua, MultiValue, Table, Value};
+use mlua::{Function, Lua, MultiValue, RegistryKey, Table, Value};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ pub(super) struct Registered {
     pub(super) name: Vec<u8>,
     pub(super) description: Option<Vec<u8>>,
     pub(super) flags: ScriptFlags,
-    pub(super) callback: Function,
+    pub(super) callback: RegistryKey,
 }
 
 /// A library that is being loaded.
@@ -55,14 +55,14 @@ pub(super) fn register_function(lua: &Lua, loading: &Loading) -> mlua::Result<Fu
         if loading.borrow().is_none() {
             return refusal(lua, "ERR redis.register_function can only be called on FUNCTION LOAD command");
         }
-        match read(lua, &args)?.and_then(|wish| admit(&loading, wish)) {
+        match read(lua, &args)?.and_then(|wish| admit(lua, &loading, wish)) {
             Ok(()) => Ok((false, Value::Nil)),
             Err(text) => refusal(lua, &format!("ERR {text}")),
         }
     })
 }
 
-fn admit(loading: &Loading, wish: Wish) -> Result<(), &'static str> {
+fn admit(lua: &Lua, loading: &Loading, wish: Wish) -> Result<(), &'static str> {
     let mut loading = loading.borrow_mut();
     let draft = loading.as_mut().expect("its caller has seen it");
     let Wish { name, description, flags, callback } = wish;
@@ -73,6 +73,7 @@ fn admit(loading: &Loading, wish: Wish) -> Result<(), &'static str> {
     if draft.functions.iter().any(|known| known.name.eq_ignore_ascii_case(&name)) {
         return Err("Function already exists in the library");
     }
+    let callback = lua.create_registry_value(callback).map_err(|_| "not enough memory")?;
     draft.functions.push(Registered { name, description, flags, callback });
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::functions::{Function as LibraryFunction, FunctionId};
 use super::library::{Draft, Loading, register_function};
 use super::{Program, ScriptHost};
 use mlua::chunk::ChunkMode;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, RegistryKey, StdLib, Table, Value, VmState};
 use sha1::{Digest, Sha1};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -74,14 +74,17 @@ struct Entries {
 pub struct Vm {
     lua: Lua,
     entries: Entries,
-    scripts: RefCell<HashMap<Sha, Function>>,
-    functions: RefCell<HashMap<FunctionId, Function>>,
+    // In Lua's registry, as there may be many: the crate has room for no more than 8,000 values at a time.
+    scripts: RefCell<HashMap<Sha, RegistryKey>>,
+    functions: RefCell<HashMap<FunctionId, RegistryKey>>,
     last_function: Cell<u64>,
     /// What a library sees while it registers, in the machine of functions.
     registration: Option<Table>,
     loading: Loading,
     /// Runs since the collector was last sent on its way.
     runs: Cell<u32>,
+    /// Bytes that were held after everything was last collected.
+    kept: Cell<usize>,
 }
 
 /// How a script ended.
@@ -137,6 +140,7 @@ impl Vm {
             last_function: Cell::default(),
             loading,
             runs: Cell::default(),
+            kept: Cell::default(),
             lua,
         };
         vm.watch_clock(host, HOOK_EVERY)?;
@@ -173,8 +177,9 @@ impl Vm {
         } else {
             body
         };
-        let function = compile(&self.lua, source, SCRIPT_CHUNK, &self.entries.environment);
-        self.scripts.borrow_mut().insert(*sha, function.map_err(|error| message(&error))?);
+        let key = compile(&self.lua, source, SCRIPT_CHUNK, &self.entries.environment)
+            .and_then(|function| self.lua.create_registry_value(function));
+        self.scripts.borrow_mut().insert(*sha, key.map_err(|error| message(&error))?);
         Ok(())
     }
 
@@ -225,11 +230,13 @@ impl Vm {
     pub fn forget(&self, ids: impl Iterator<Item = FunctionId>) {
         let mut functions = self.functions.borrow_mut();
         ids.for_each(|id| drop(functions.remove(&id)));
+        self.lua.expire_registry_values();
     }
 
     /// Forgets all compiled scripts.
     pub fn flush(&self) {
         self.scripts.borrow_mut().clear();
+        self.lua.expire_registry_values();
         // What they left goes as well. Each round halves the table of strings, down to what is used; no finalizer
         // comes from a script, so nothing can fail.
         let mut before = usize::MAX;
@@ -237,11 +244,13 @@ impl Vm {
             before = self.lua.used_memory();
             let _ = self.lua.gc_collect();
         }
+        self.kept.set(before);
     }
 
     /// Forgets one compiled script.
     pub fn forget_script(&self, sha: &Sha) {
         self.scripts.borrow_mut().remove(sha);
+        self.lua.expire_registry_values();
     }
 
     /// Memory that Lua holds.
@@ -270,8 +279,9 @@ impl Vm {
     /// Lua 5.1 does not collect when memory runs out: what one script left would be missing for the next.
     /// And small scripts leave little, so that the collector alone would let the machine double first.
     fn collect_now_and_then(&self) {
-        if self.lua.used_memory() > MEMORY_LIMIT / 4 {
+        if self.lua.used_memory() > self.kept.get() + MEMORY_LIMIT / 4 {
             let _ = self.lua.gc_collect();
+            self.kept.set(self.lua.used_memory());
         }
         self.runs.set(self.runs.get() + 1);
         if self.runs.get() == COLLECT_EVERY {
@@ -292,15 +302,17 @@ impl Vm {
                     let [keys_name, args_name] = &self.entries.names;
                     self.entries.globals.raw_set(keys_name, self.list(keys)?)?;
                     self.entries.globals.raw_set(args_name, self.list(args)?)?;
-                    self.scripts.borrow().get(sha).expect("it was compiled").clone()
+                    let scripts = self.scripts.borrow();
+                    self.lua.registry_value::<Function>(scripts.get(sha).expect("it was compiled"))?
                 };
                 run.call(script)?
             }
             Program::Function(id) => {
                 let arguments = {
                     let _roomy = Roomy::new(&self.lua);
-                    let function = self.functions.borrow().get(id).expect("it was registered").clone();
-                    (function, self.list(keys)?, self.list(args)?)
+                    let functions = self.functions.borrow();
+                    let key = functions.get(id).expect("it was registered");
+                    (self.lua.registry_value::<Function>(key)?, self.list(keys)?, self.list(args)?)
                 };
                 run.call(arguments)?
             }

@@ -94,12 +94,13 @@ local redis = {}
 for name, value in pairs(host.constants) do
   redis[name] = value
 end
+-- `host.call` takes no more than `host.most_arguments`.
 local function call_packed(...)
   return host.call_list({ ... }, select("#", ...))
 end
 redis.call = raising(host.call, call_packed)
 function redis.pcall(...)
-  local _, reply = (select("#", ...) > 4000 and call_packed or host.call)(...)
+  local _, reply = (select("#", ...) > host.most_arguments and call_packed or host.call)(...)
   return reply
 end
 redis.sha1hex = raising(host.sha1hex)

@@ -67,7 +67,7 @@ unsafe extern "C-unwind" fn guard(state: *mut ffi::lua_State) -> c_int {
 }
 
 /// More arguments than this come in a table: Lua gives what Rust calls no more than 8,000 slots of stack.
-const MOST_ARGUMENTS: c_int = 4000;
+pub const MOST_ARGUMENTS: c_int = 4000;
 
 /// Calls the first upvalue with all arguments, or the second if they are many.
 ///
