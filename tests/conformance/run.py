@@ -53,10 +53,12 @@ SUITE_START_LIMIT_S = 8
 
 # Since 7.2 a short list is one listpack and says so, where 7.0 names every list a quicklist. More than a hundred cases
 # look at the name in passing; what they are about must not go unseen for that.
+SHORT_LIST = "    if {$enc eq {quicklist} && $val eq {listpack}} { return }\n"
+
+# Where unit/scripting asks for the debugger outside of a case: a refusal there would be the end of the unit.
 DEBUGGED = """start_server {tags {"scripting external:skip"}} {
     r script debug sync
 """
-SHORT_LIST = "    if {$enc eq {quicklist} && $val eq {listpack}} { return }\n"
 
 # Redis 8 and we free in the background by default; 7.0 does not, and its suite looks for DEL in what is propagated.
 OLD_DEFAULTS = [
@@ -266,7 +268,6 @@ def prepared_root(suite, work, unit, binaries):
     (tests / "tmp").mkdir()
     linked(suite / "tests" / "unit", tests / "unit")
     if not binaries.is_redis:
-        # A server without a debugger refuses; outside of a case that would be the end of the unit.
         edit(suite / "tests" / "unit", tests / "unit", "scripting.tcl", DEBUGGED, DEBUGGED.replace(
             "r script debug sync", "catch {r script debug sync}"))
     adapted_support(suite / "tests" / "support", tests / "support", binaries.is_redis)

@@ -5,7 +5,7 @@
 //! a suite that skips in silence proves nothing.
 
 use ochre_tests::{Server, Settings, free_port};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use tempfile::TempDir;
@@ -90,8 +90,8 @@ fn certificate(name: &str) -> String {
     folder.path().join(name).display().to_string()
 }
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
+fn script(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name).display().to_string()
 }
 
 /// What the Makefile tells by an environment variable.
@@ -112,87 +112,61 @@ fn succeeds(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-#[test]
-fn redis_py_is_at_home() {
-    let python = from_make("OCHRE_TEST_PYTHON");
-    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
-        for protocol in ["2", "3"] {
+/// Runs one of our conversations in every way, and once for each of `protocols` (none: the client has but one). Its
+/// arguments are `first`, the port, the protocol and the certificates.
+fn converses(program: &str, first: &[&str], io_threads: [&str; 3], protocols: &[&str]) {
+    let protocols: Vec<Option<&str>> =
+        if protocols.is_empty() { vec![None] } else { protocols.iter().copied().map(Some).collect() };
+    for (way, io_threads) in WAYS.into_iter().zip(io_threads) {
+        for protocol in &protocols {
             let reached = Reached::start(way, io_threads);
             let said = succeeds(
-                Command::new(&python)
-                    .arg(script("conversation.py"))
-                    .args([&reached.port, protocol])
+                Command::new(program)
+                    .args(first)
+                    .arg(&reached.port)
+                    .args(protocol)
                     .args(reached.certificates()),
             );
-            assert_eq!(said.trim(), "all is well", "{way:?} RESP{protocol}");
+            assert_eq!(said.trim(), "all is well", "{way:?} RESP{protocol:?}");
             reached.must_be_well();
         }
     }
+}
+
+fn converses_in_python(name: &str, io_threads: [&str; 3], protocols: &[&str]) {
+    converses(&from_make("OCHRE_TEST_PYTHON"), &[&script(name)], io_threads, protocols);
+}
+
+fn converses_in_node(name: &str, io_threads: [&str; 3], protocols: &[&str]) {
+    let modules = from_make("OCHRE_TEST_NODE_MODULES");
+    converses("node", &[&script(name), &modules], io_threads, protocols);
+}
+
+#[test]
+fn redis_py_is_at_home() {
+    converses_in_python("conversation.py", ["1", "2", "3"], &["2", "3"]);
 }
 
 #[test]
 fn ioredis_is_at_home() {
-    let modules = from_make("OCHRE_TEST_NODE_MODULES");
-    for (way, io_threads) in WAYS.into_iter().zip(["2", "1", "3"]) {
-        let reached = Reached::start(way, io_threads);
-        let said = succeeds(
-            Command::new("node")
-                .arg(script("conversation.mjs"))
-                .args([&modules, &reached.port])
-                .args(reached.certificates()),
-        );
-        assert_eq!(said.trim(), "all is well", "{way:?}");
-        reached.must_be_well();
-    }
+    converses_in_node("conversation.mjs", ["2", "1", "3"], &[]);
 }
 
 #[test]
 fn node_redis_is_at_home() {
-    let modules = from_make("OCHRE_TEST_NODE_MODULES");
-    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
-        for protocol in ["2", "3"] {
-            let reached = Reached::start(way, io_threads);
-            let said = succeeds(
-                Command::new("node")
-                    .arg(script("node-redis.mjs"))
-                    .args([&modules, &reached.port, protocol])
-                    .args(reached.certificates()),
-            );
-            assert_eq!(said.trim(), "all is well", "{way:?} RESP{protocol}");
-            reached.must_be_well();
-        }
-    }
+    converses_in_node("node-redis.mjs", ["1", "2", "3"], &["2", "3"]);
 }
 
 /// The scripts of redis-py's Lock, Celery and RQ.
 #[test]
 fn queues_of_python_run_their_scripts() {
-    let python = from_make("OCHRE_TEST_PYTHON");
-    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
-        let reached = Reached::start(way, io_threads);
-        let said = succeeds(
-            Command::new(&python).arg(script("queues.py")).arg(&reached.port).args(reached.certificates()),
-        );
-        assert_eq!(said.trim(), "all is well", "{way:?}");
-        reached.must_be_well();
-    }
+    converses_in_python("queues.py", ["1", "2", "3"], &[]);
 }
 
 /// The scripts of BullMQ, rate-limiter-flexible, Bottleneck and ioredis's `defineCommand`.
 #[test]
 fn queues_of_node_run_their_scripts() {
-    let modules = from_make("OCHRE_TEST_NODE_MODULES");
-    for (way, io_threads) in WAYS.into_iter().zip(["1", "2", "3"]) {
-        let reached = Reached::start(way, io_threads);
-        let said = succeeds(
-            Command::new("node")
-                .arg(script("queues.mjs"))
-                .args([&modules, &reached.port])
-                .args(reached.certificates()),
-        );
-        assert_eq!(said.trim(), "all is well", "{way:?}");
-        reached.must_be_well();
-    }
+    converses_in_node("queues.mjs", ["1", "2", "3"], &[]);
 }
 
 #[test]
