@@ -9,7 +9,7 @@ use crate::dispatch::{self, Flow, Parking};
 use crate::scripting::{Progress, ScriptHost, Suspended};
 use crate::server::Server;
 use common::clients::{ClientClass, Slot};
-use common::command::{Args, Search};
+use common::command::{Args, Find, KeySpec, Search};
 use common::net::{Batch, CloseReason, Hint, Home, Link, NetEvent};
 use common::resp::ProtocolError;
 use std::rc::Rc;
@@ -289,7 +289,7 @@ impl Actor {
             let hint = batch.hints.get(batch.next).copied().unwrap_or_default();
             if (hint.command == 0 || hint.is_special)
                 && !cx.server.scripts.is_busy()
-                && dispatch::is_script_runner(cx.server, slot, &args)
+                && dispatch::is_script_runner(cx.server, slot, &args, hint)
             {
                 stop = Stop::Script;
                 break;
@@ -403,31 +403,42 @@ fn look_ahead(server: &Server, batch: &mut Batch) -> usize {
     batch.hints.clear();
     let db = server.keyspace.db(selected_db(server, batch));
     let mut last: (&[u8], Hint) = (b"", Hint::default());
-    let mut takes_key = false;
+    let mut first_key = None;
     for index in 0..batch.requests.len() {
         let args = Args::over(&batch.buf, batch.requests.get(index));
         // Pipelines repeat themselves: the next request's command is often the last one's.
         if args.get(0) != last.0 {
-            (last, takes_key) = ((args.get(0), Hint::default()), false);
+            (last, first_key) = ((args.get(0), Hint::default()), None);
             if let Some(id) = server.table.find(args.get(0)) {
                 let command = server.table.command(id);
                 last.1.is_special = server.table.is_special(id);
                 if command.subcommands.is_empty() {
                     last.1.command = id.index() as u16 + 1;
-                    takes_key = matches!(command.keys, [first, ..] if first.search == Search::Index(1));
+                    first_key = command.keys.first();
                 }
             }
         }
         let mut hint = last.1;
-        if takes_key && args.count() > 1 {
-            let hash = server.keyspace.hash(args.get(1));
+        if let Some(at) = first_key.and_then(|spec| first_key_at(spec, &args)) {
+            let hash = server.keyspace.hash(args.get(at));
             let ahead = db.prefetch_slot(hash);
             (hint.hash, hint.place) = (hash.0, ahead.unwrap_or(Ahead::NONE).bits());
-            (hint.hashed, hint.is_far) = (true, ahead.is_some());
+            (hint.hashed, hint.is_far) = (at == 1, ahead.is_some());
         }
         batch.hints.push(hint);
     }
     batch.requests.len()
+}
+
+/// Where a request's first key stands: behind its name, or behind the number of keys, as in requests that run scripts.
+fn first_key_at(spec: &KeySpec, args: &Args<'_>) -> Option<usize> {
+    let Search::Index(at) = spec.search else { return None };
+    let at = match spec.find {
+        Find::Range(..) => (at == 1).then_some(1),
+        Find::Count(0, first, _) => (args.count() > at && args.get(at) != b"0").then_some(at + first),
+        _ => None,
+    };
+    at.filter(|at| *at < args.count())
 }
 
 /// The database that a batch begins in.

@@ -6,6 +6,8 @@
 )]
 
 pub mod lua;
+mod lua_stack;
+pub mod script;
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::io;

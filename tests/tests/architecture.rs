@@ -77,7 +77,7 @@ const RULES: &[Rule] = &[
         words: &["unsafe"],
         except: &[
             ("server/store/src/raw", "it is the place; miri and fuzzing look at it"),
-            ("server/src/sys/lua.rs", "Lua's C interface"),
+            ("server/src/sys", "Lua's C interface"),
             ("server/src/sys.rs", "fork, signals of crashes, the process's title"),
         ],
     },

@@ -15,8 +15,10 @@ pub struct Args<'b> {
 enum Source<'b> {
     /// Ranges over a connection's buffer.
     Ranges(&'b [u8], &'b [(u32, u32)]),
-    /// Words kept elsewhere: a queued command, a script's call.
+    /// Words kept elsewhere: a queued command.
     Words(&'b [Vec<u8>]),
+    /// Words that lie elsewhere: a script's call.
+    Slices(&'b [&'b [u8]]),
 }
 
 impl<'b> Args<'b> {
@@ -30,11 +32,17 @@ impl<'b> Args<'b> {
         Self { source: Source::Words(words), at: 1 }
     }
 
+    /// Words whose bytes lie anywhere.
+    pub fn slices(words: &'b [&'b [u8]]) -> Self {
+        Self { source: Source::Slices(words), at: 1 }
+    }
+
     /// Number of words, the command's name included.
     pub fn count(&self) -> usize {
         match self.source {
             Source::Ranges(_, ranges) => ranges.len(),
             Source::Words(words) => words.len(),
+            Source::Slices(words) => words.len(),
         }
     }
 
@@ -46,6 +54,7 @@ impl<'b> Args<'b> {
                 &buf[start as usize..end as usize]
             }
             Source::Words(words) => &words[index],
+            Source::Slices(words) => words[index],
         }
     }
 

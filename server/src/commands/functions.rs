@@ -246,9 +246,9 @@ fn kill(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
 fn stats(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     let scripts = &cx.server.scripts;
     let reply = &mut cx.reply;
-    match (scripts.started, &scripts.called) {
+    match (scripts.elapsed_ms(), &scripts.called) {
         (Some(_), None) => return Err(scripts.busy_error()),
-        (Some(started), Some(called)) => {
+        (Some(elapsed_ms), Some(called)) => {
             reply.map(2);
             reply.bulk(b"running_script");
             reply.map(3);
@@ -258,7 +258,7 @@ fn stats(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
             reply.array(called.command.len());
             called.command.iter().for_each(|word| reply.bulk(word));
             reply.bulk(b"duration_ms");
-            reply.integer(started.elapsed().as_millis() as i64);
+            reply.integer(elapsed_ms as i64);
         }
         _ => {
             reply.map(2);

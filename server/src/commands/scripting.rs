@@ -3,12 +3,13 @@
 use super::{doc, integer};
 use crate::context::Cx;
 use crate::replication::{self, Propagate};
-use crate::scripting::{Origin, Program, Script, ScriptFlags, Sha, sha_of};
+use crate::scripting::{Origin, Program, Script, ScriptFlags, ScriptHost, Sha, sha_of};
 use crate::server::{Ochre, Server};
 use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, KeySpec, Outcome,
     write_help,
 };
+use std::rc::Rc;
 
 pub(super) const ACL: &[Acl] = &[Acl::Scripting];
 pub(super) const RUN: Flags = Flags::NOSCRIPT
@@ -94,7 +95,7 @@ fn eval(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResult 
     let body = args.next();
     let (keys, rest) = keys_and_args(args)?;
     let sha = sha_of(body);
-    let flags = compile(cx, &sha, body, Origin::Eval)?;
+    let flags = load_script(cx, &sha, body, Origin::Eval)?;
     let read_only = admit(cx, flags, read_only)?;
     run(cx, sha, (keys, rest), read_only)
 }
@@ -104,9 +105,10 @@ fn evalsha(cx: &mut Cx<'_>, args: &mut Args<'_>, read_only: bool) -> CommandResu
     let missing = CommandError::Text("NOSCRIPT No matching script. Please use EVAL.");
     let sha: Sha = args.next().to_ascii_lowercase().try_into().map_err(|_| missing.clone())?;
     let (keys, rest) = keys_and_args(args)?;
+    let script = cx.server.scripts.cache.touch(&sha).ok_or(missing)?;
+    let flags = script.flags;
     // The machine may have forgotten it: it is compiled anew then.
-    let body = cx.server.scripts.cache.get(&sha).cloned().ok_or(missing)?;
-    let flags = compile(cx, &sha, &body, Origin::Eval)?;
+    compile(cx.host, &sha, &script.body)?;
     let read_only = admit(cx, flags, read_only)?;
     run(cx, sha, (keys, rest), read_only)
 }
@@ -162,21 +164,35 @@ pub(super) fn keys_and_args<'b>(args: &mut Args<'b>) -> Result<Split<'b>, Comman
     Ok((keys.to_vec(), rest.to_vec()))
 }
 
-/// Compiles a script and caches its body; gives what it declares.
-fn compile(
+/// Compiles a script and caches it; gives what it declares.
+fn load_script(
     cx: &mut Cx<'_>,
     sha: &Sha,
     body: &[u8],
     origin: Origin,
 ) -> Result<Option<ScriptFlags>, CommandError> {
+    let cache = &mut cx.server.scripts.cache;
+    if origin == Origin::Load {
+        cache.keep(sha);
+    }
+    if let Some(script) = cache.touch(sha) {
+        let flags = script.flags;
+        compile(cx.host, sha, body)?;
+        return Ok(flags);
+    }
     let flags = shebang(body)?;
-    cx.host.compile(sha, body).map_err(|text| {
-        CommandError::Raw(format!("ERR Error compiling script (new function): {text}").into_bytes())
-    })?;
-    if let Some(dropped) = cx.server.scripts.cache.add(sha, body, origin) {
+    compile(cx.host, sha, body)?;
+    if let Some(dropped) = cache.add(sha, body, flags, origin) {
         cx.host.forget_script(&dropped);
     }
     Ok(flags)
+}
+
+/// Has the machine compile a script that it doesn't know.
+fn compile(host: &Rc<ScriptHost>, sha: &Sha, body: &[u8]) -> Result<(), CommandError> {
+    host.compile(sha, body).map_err(|text| {
+        CommandError::Raw(format!("ERR Error compiling script (new function): {text}").into_bytes())
+    })
 }
 
 /// Reads `#!lua flags=no-writes,…`; `None` when there is no such line.
@@ -213,18 +229,17 @@ pub fn declared(server: &Server, args: &Args<'_>) -> Option<ScriptFlags> {
     if command.len() >= 5 && command[..5].eq_ignore_ascii_case(b"fcall") {
         return server.scripts.functions.find(subject).map(|function| function.flags);
     }
-    let cached = || {
-        let sha = Sha::try_from(subject).ok()?.to_ascii_lowercase().try_into().ok()?;
-        server.scripts.cache.get(&sha).map(|body| &**body)
-    };
-    let body = if subject.starts_with(b"#!") { Some(subject) } else { cached() };
-    shebang(body?).ok().flatten()
+    if subject.starts_with(b"#!") {
+        return shebang(subject).ok().flatten();
+    }
+    let sha = Sha::try_from(subject).ok()?.to_ascii_lowercase().try_into().ok()?;
+    server.scripts.cache.get(&sha)?.flags
 }
 
 fn load(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let body = args.get(2);
     let sha = sha_of(body);
-    compile(cx, &sha, body, Origin::Load)?;
+    load_script(cx, &sha, body, Origin::Load)?;
     cx.reply.bulk(&sha);
     Ok(Outcome::Done)
 }
@@ -274,9 +289,9 @@ pub(super) fn kill_running(cx: &mut Cx<'_>, function: bool) -> CommandResult {
 
 fn show(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let sha = Sha::try_from(args.get(2).to_ascii_lowercase()).ok();
-    let body = sha.and_then(|sha| cx.server.scripts.cache.get(&sha));
-    let body = body.ok_or(CommandError::Text("NOSCRIPT No matching script. Please use EVAL."))?;
-    cx.reply.bulk(body);
+    let script = sha.and_then(|sha| cx.server.scripts.cache.get(&sha));
+    let script = script.ok_or(CommandError::Text("NOSCRIPT No matching script. Please use EVAL."))?;
+    cx.reply.bulk(&script.body);
     Ok(Outcome::Done)
 }
 

@@ -4,6 +4,7 @@ use crate::commands;
 use crate::server::{Ochre, Server};
 use common::clients::Slot;
 use common::command::{Args, Flags, Table};
+use common::net::Hint;
 
 /// Builds the table; a module would add a slice the same way.
 pub fn command_table() -> Table<Ochre> {
@@ -36,9 +37,10 @@ pub fn command_table() -> Table<Ochre> {
     ])
 }
 
-/// Whether a request may run a script, so that it has to run on a coroutine.
-pub fn is_script_runner(server: &Server, slot: Slot, args: &Args<'_>) -> bool {
-    let Some(id) = server.table.find(args.get(0)) else { return false };
+/// Whether a request may run a script, so that it has to run on a coroutine. `hint` may know its command.
+pub fn is_script_runner(server: &Server, slot: Slot, args: &Args<'_>, hint: Hint) -> bool {
+    let found = server.table.by_hint(hint.command).or_else(|| server.table.find(args.get(0)));
+    let Some(id) = found else { return false };
     let flags = server.table.command(id).flags;
     let Some(multi) = server.clients.get(slot).and_then(|client| client.ext.multi.as_deref()) else {
         return flags.has(Flags::SCRIPT_RUNNER);

@@ -29,8 +29,6 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
             function(lua, &host, args)
         })
     };
-    functions.raw_set("call", bound(convert::call)?)?;
-    functions.raw_set("call_list", bound(convert::call_list)?)?;
     functions.raw_set("setresp", bound(set_resp)?)?;
     functions.raw_set("set_repl", bound(set_repl)?)?;
     functions.raw_set("acl_check_cmd", bound(acl_check_cmd)?)?;
@@ -43,7 +41,6 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
     functions.raw_set("raising", lua.create_function(crate::sys::lua::raising)?)?;
     functions.raw_set("guarded", lua.create_function(crate::sys::lua::guarded)?)?;
-    functions.raw_set("most_arguments", crate::sys::lua::MOST_ARGUMENTS)?;
     functions.raw_set("constants", constants(lua)?)?;
     functions.raw_set("libraries", super::libraries::all(lua)?)?;
     Ok(functions)
@@ -113,7 +110,7 @@ fn set_repl(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<
 
 /// Whether the script's user may run a command. There are no users with fewer rights than all.
 fn acl_check_cmd(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
-    let words = match convert::words(lua, args.iter().map(Ok))? {
+    let words = match convert::words(lua, &args)? {
         Ok(words) => words,
         Err(refused) => return Ok(refused),
     };

@@ -8,8 +8,9 @@ use super::convert;
 use super::functions::{Function as LibraryFunction, FunctionId};
 use super::library::{Draft, Loading, register_function};
 use super::{Program, ScriptHost};
+use crate::sys::script::{Calls, Ended, Machine, Run, callers};
 use mlua::chunk::ChunkMode;
-use mlua::{Function, HookTriggers, Lua, LuaOptions, LuaString, RegistryKey, StdLib, Table, Value, VmState};
+use mlua::{Function, HookTriggers, Lua, LuaOptions, RegistryKey, StdLib, Table, Value, VmState};
 use sha1::{Digest, Sha1};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,9 +29,6 @@ const MEMORY_LIMIT: usize = 1 << 30;
 const SCRIPT_CHUNK: &str = "@user_script";
 /// The name that errors show for a library.
 const LIBRARY_CHUNK: &str = "@user_function";
-/// A table beyond this depth is no reply; also what keeps a table that holds itself from never ending.
-pub(super) const MAX_DEPTH: usize = 200;
-
 /// A script's SHA-1 in lower-case hexadecimal digits.
 pub type Sha = [u8; 40];
 
@@ -62,18 +60,15 @@ struct Entries {
     globals: Table,
     /// The metatable that puts the one before the other.
     backing: Table,
-    /// Runs a script, or a function with its two lists.
-    run: Function,
     /// Runs the text of a library.
     load: Function,
-    /// `KEYS` and `ARGV`.
-    names: [LuaString; 2],
 }
 
 /// A running virtual machine.
 pub struct Vm {
     lua: Lua,
     entries: Entries,
+    machine: Machine,
     // In Lua's registry, as there may be many: the crate has room for no more than 8,000 values at a time.
     scripts: RefCell<HashMap<Sha, RegistryKey>>,
     functions: RefCell<HashMap<FunctionId, RegistryKey>>,
@@ -87,27 +82,6 @@ pub struct Vm {
     kept: Cell<usize>,
 }
 
-/// How a script ended.
-pub enum Ending {
-    /// With a value, written as a reply by `convert`.
-    Value(Value),
-    /// With an error.
-    Error {
-        /// The code and what follows it.
-        text: Vec<u8>,
-        /// Chunk and line, if it is known.
-        place: Option<(String, i64)>,
-        /// Statistics know it from the command that failed.
-        is_counted: bool,
-    },
-}
-
-impl Ending {
-    fn error(text: Vec<u8>) -> Self {
-        Ending::Error { text, place: None, is_counted: false }
-    }
-}
-
 impl Vm {
     /// A fresh machine.
     ///
@@ -119,20 +93,24 @@ impl Vm {
         lua.set_memory_limit(MEMORY_LIMIT)?;
         let functions = host_functions(&lua, &Rc::downgrade(host))?;
         let loading = Loading::default();
+        let [call, pcall] = callers(&lua, calls(host))?;
+        functions.raw_set("call", call)?;
+        functions.raw_set("pcall", pcall)?;
         functions.raw_set("has_deprecated", host.has_deprecated)?;
         if kind == Kind::Functions {
             functions.raw_set("register_function", register_function(&lua, &loading)?)?;
         }
         let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
         let (environment, entries): (Table, Table) = prelude.call(functions)?;
+        let globals: Table = entries.raw_get("globals")?;
+        let machine = Machine::new(&lua, entries.raw_get("explain")?, globals.clone())?;
         let vm = Self {
+            machine,
             entries: Entries {
                 environment,
-                globals: entries.raw_get("globals")?,
+                globals,
                 backing: entries.raw_get("backing")?,
-                run: entries.raw_get("run")?,
                 load: entries.raw_get("load")?,
-                names: [lua.create_string("KEYS")?, lua.create_string("ARGV")?],
             },
             registration: entries.raw_get("registration")?,
             scripts: RefCell::default(),
@@ -259,20 +237,22 @@ impl Vm {
     }
 
     /// Runs a compiled script or a function. The server must be lent to the host.
-    pub fn run(&self, host: &Rc<ScriptHost>, program: &Program, keys: &[&[u8]], args: &[&[u8]]) -> Ending {
-        let ending = self
-            .try_run(program, keys, args)
-            .unwrap_or_else(|error| Ending::error(format!("ERR {}", message(&error)).into_bytes()));
+    pub fn run(&self, program: &Program, keys: &[&[u8]], args: &[&[u8]]) -> Ended<'_> {
+        let (scripts, functions) = (self.scripts.borrow(), self.functions.borrow());
+        let (program, are_passed) = match program {
+            Program::Script(sha) => (scripts.get(sha), false),
+            Program::Function(id) => (functions.get(id), true),
+        };
+        let program = program.expect("it was compiled");
+        self.machine.run(&Run { program, keys, args, are_passed })
+    }
+
+    /// Makes ready for the next script.
+    pub fn settle(&self, host: &Rc<ScriptHost>) {
         self.collect_now_and_then();
-        if !host.is_killed() {
-            return ending;
-        }
-        // Back to the clock's pace, for the next script.
-        let _ = self.watch_clock(host, HOOK_EVERY);
-        Ending::Error {
-            text: format!("ERR {KILLED}").into_bytes(),
-            place: host.take_place(),
-            is_counted: false,
+        if host.is_killed() {
+            // Back to the clock's pace, for the next script.
+            let _ = self.watch_clock(host, HOOK_EVERY);
         }
     }
 
@@ -292,63 +272,15 @@ impl Vm {
             });
         }
     }
-
-    fn try_run(&self, program: &Program, keys: &[&[u8]], args: &[&[u8]]) -> mlua::Result<Ending> {
-        let run = &self.entries.run;
-        let (ok, value): (bool, Value) = match program {
-            Program::Script(sha) => {
-                let script = {
-                    let _roomy = Roomy::new(&self.lua);
-                    let [keys_name, args_name] = &self.entries.names;
-                    self.entries.globals.raw_set(keys_name, self.list(keys)?)?;
-                    self.entries.globals.raw_set(args_name, self.list(args)?)?;
-                    let scripts = self.scripts.borrow();
-                    self.lua.registry_value::<Function>(scripts.get(sha).expect("it was compiled"))?
-                };
-                run.call(script)?
-            }
-            Program::Function(id) => {
-                let arguments = {
-                    let _roomy = Roomy::new(&self.lua);
-                    let functions = self.functions.borrow();
-                    let key = functions.get(id).expect("it was registered");
-                    (self.lua.registry_value::<Function>(key)?, self.list(keys)?, self.list(args)?)
-                };
-                run.call(arguments)?
-            }
-        };
-        Ok(if ok { Ending::Value(value) } else { failure(&value) })
-    }
-
-    fn list(&self, words: &[&[u8]]) -> mlua::Result<Table> {
-        let list = self.lua.create_table_with_capacity(words.len(), 0)?;
-        for (index, word) in words.iter().enumerate() {
-            list.raw_set(index + 1, self.lua.create_string(word)?)?;
-        }
-        Ok(list)
-    }
 }
 
-/// Lifts Lua's limit of memory while the host works on its stack: with a limit, the crate calls Lua in protected mode for
-/// each string and table, which is most of what a small script costs.
-///
-/// Not above half of the limit, so that no script gathers more than that and one reply.
-pub(super) struct Roomy<'l>(Option<&'l Lua>);
-
-impl<'l> Roomy<'l> {
-    /// Until it is dropped.
-    pub(super) fn new(lua: &'l Lua) -> Self {
-        let has_room = lua.used_memory() < MEMORY_LIMIT / 2;
-        Self((has_room && lua.set_memory_limit(0).is_ok()).then_some(lua))
-    }
-}
-
-impl Drop for Roomy<'_> {
-    fn drop(&mut self) {
-        if let Some(lua) = self.0 {
-            let _ = lua.set_memory_limit(MEMORY_LIMIT); // it could be lifted, so it can be set
-        }
-    }
+/// What `redis.call` and `redis.pcall` lead to.
+fn calls(host: &Rc<ScriptHost>) -> Box<Calls> {
+    let weak = Rc::downgrade(host);
+    Box::new(move |words, reply| {
+        let host = weak.upgrade().expect("scripts run while their host is there");
+        convert::call(&host, words, reply);
+    })
 }
 
 /// Ends what runs. A pcall may swallow the error, so from now on every instruction raises it.
@@ -377,25 +309,7 @@ fn complaint(value: &Value) -> String {
 }
 
 /// What SCRIPT KILL makes of a script, in Redis's words.
-const KILLED: &str = "Script killed by user with SCRIPT KILL...";
-
-fn failure(value: &Value) -> Ending {
-    let table = match value {
-        Value::Table(table) => table,
-        // No memory is left for a table that explains.
-        Value::String(text) => return Ending::error([b"ERR ", &text.as_bytes()[..]].concat()),
-        Value::Error(error) => return Ending::error(format!("ERR {}", message(error)).into_bytes()),
-        _ => return Ending::error(b"ERR unknown error".to_vec()),
-    };
-    let text = match table.raw_get::<Value>("err") {
-        Ok(Value::String(text)) => convert::as_text(&text.as_bytes()).to_vec(),
-        _ => b"ERR unknown error".to_vec(),
-    };
-    let source: Option<String> = table.raw_get("source").ok();
-    let line: Option<i64> = table.raw_get("line").ok();
-    let is_counted = matches!(table.raw_get(convert::COUNTED), Ok(Value::Boolean(true)));
-    Ending::Error { text, place: source.zip(line), is_counted }
-}
+pub(super) const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 
 /// Lua's own words of an error, without the crate's additions.
 pub(super) fn message(error: &mlua::Error) -> String {

@@ -24,14 +24,16 @@ use crate::context::Cx;
 use crate::dispatch::{self, Flow};
 use crate::server::Server;
 use common::clients::Slot;
+use common::clock::monotonic_ns;
 use common::command::{Args, CommandError, CommandResult, Outcome};
 use common::net::Batch;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use scoped_tls::scoped_thread_local;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use store::DbIndex;
 
 scoped_thread_local! {
@@ -46,8 +48,8 @@ const STACK_BYTES: usize = 8 << 20;
 /// The script state that belongs to the server: everything but Lua itself.
 #[derive(Debug, Default)]
 pub struct Scripts {
-    /// When the running script began; `None` when none runs.
-    pub started: Option<Instant>,
+    /// When the running script began, nanoseconds on the monotonic clock; `None` when none runs.
+    pub started_ns: Option<u64>,
     /// It is a function.
     pub called: Option<Called>,
     /// It has asked that its writes reach no replica.
@@ -91,11 +93,16 @@ impl Scripts {
 
     /// Whether a script runs, busy or not.
     pub fn is_running(&self) -> bool {
-        self.started.is_some()
+        self.started_ns.is_some()
     }
 
-    fn begin(&mut self, called: Option<Called>) {
-        self.started = Some(Instant::now());
+    /// For how long the running script has been running; `None` when none runs.
+    pub fn elapsed_ms(&self) -> Option<u64> {
+        self.started_ns.map(|started| monotonic_ns().saturating_sub(started) / 1_000_000)
+    }
+
+    fn begin(&mut self, now_ns: u64, called: Option<Called>) {
+        self.started_ns = Some(now_ns);
         self.called = called;
         self.is_muted = false;
         self.kill = false;
@@ -103,7 +110,7 @@ impl Scripts {
     }
 
     fn end(&mut self) {
-        self.started = None;
+        self.started_ns = None;
         self.called = None;
         self.busy = false;
     }
@@ -127,7 +134,7 @@ impl Scripts {
                 _ => String::new(),
             };
             self.busy = true;
-            let ms = self.started.map_or(0, |started| started.elapsed().as_millis());
+            let ms = self.elapsed_ms().unwrap_or(0);
             let kill = if self.called.is_some() { "FUNCTION KILL" } else { "SCRIPT KILL" };
             tracing::warn!(
                 "Slow script detected: still in execution after {ms} milliseconds. You can try killing the script using the {kill} command. Script name is: {name}."
@@ -146,7 +153,8 @@ pub enum Progress {
 
 /// A suspended script.
 pub struct Suspended {
-    coroutine: Coroutine<Box<Server>, Box<Server>, Ran, DefaultStack>,
+    /// Where the process ends in the middle of a script, its stack is left as it is: unwinding it would lead through Lua.
+    coroutine: ManuallyDrop<Coroutine<Box<Server>, Box<Server>, Ran, DefaultStack>>,
     host: Rc<ScriptHost>,
     slot: Slot,
 }
@@ -162,7 +170,8 @@ impl Suspended {
         match self.coroutine.resume(server) {
             CoroutineResult::Yield(server) => Progress::Suspended(server, self),
             CoroutineResult::Return(ran) => {
-                self.host.stack.replace(Some(self.coroutine.into_stack()));
+                let coroutine = ManuallyDrop::into_inner(self.coroutine);
+                self.host.stack.replace(Some(coroutine.into_stack()));
                 Progress::Ran(ran)
             }
         }
@@ -197,12 +206,13 @@ struct Running {
     resp3: Cell<bool>,
     slot: Cell<u32>,
     db: Cell<usize>,
-    started: Cell<Option<Instant>>,
+    /// When the script began, nanoseconds on the monotonic clock.
+    started_ns: Cell<u64>,
     program: Cell<Option<Program>>,
     /// Where it was when it was killed.
     place: Cell<Option<(String, i64)>>,
-    /// `busy-reply-threshold`; zero = never busy.
-    threshold: Cell<Duration>,
+    /// `busy-reply-threshold`, nanoseconds; zero = never busy.
+    threshold_ns: Cell<u64>,
 }
 
 /// What is to run.
@@ -247,7 +257,7 @@ impl ScriptHost {
         let coroutine = Coroutine::with_stack(stack, move |yielder, server| {
             YIELDER.set(yielder, || run_request(server, &its_host, slot, batch))
         });
-        Suspended { coroutine, host: host.clone(), slot }.resume(server)
+        Suspended { coroutine: ManuallyDrop::new(coroutine), host: host.clone(), slot }.resume(server)
     }
 
     /// Lends the server of a context to Lua for the time of `run`.
@@ -334,31 +344,30 @@ impl ScriptHost {
         running.resp3.set(false);
         running.slot.set(cx.slot.0);
         running.db.set(cx.db.0);
-        running.started.set(Some(Instant::now()));
-        running.threshold.set(Duration::from_millis(cx.server.config.busy_reply_threshold));
-        cx.server.scripts.begin(script.called.take());
+        let now_ns = cx.server.time.now_ns();
+        running.started_ns.set(now_ns);
+        running.threshold_ns.set(cx.server.config.busy_reply_threshold.saturating_mul(1_000_000));
+        cx.server.scripts.begin(now_ns, script.called.take());
         cx.server.time.freeze();
-        let ending = self.lend(cx.server, || vm.run(self, &script.program, &script.keys, &script.args));
+        let ended = self.lend(cx.server, || vm.run(&script.program, &script.keys, &script.args));
         running.active.set(false);
         cx.server.time.thaw();
         cx.server.scripts.end();
+        let mut failures = convert::Failures::default();
+        if self.is_killed() {
+            let failure =
+                convert::Failure::at(format!("ERR {}", lua::KILLED).into_bytes(), self.take_place());
+            failure.write(&mut cx.reply, script.name, &mut failures);
+        } else if ended.is_fine {
+            convert::write(&mut cx.reply, &ended.value(), running.resp3.get(), 0, &mut failures);
+        } else {
+            convert::Failure::of(&ended.value()).write(&mut cx.reply, script.name, &mut failures);
+        }
+        drop(ended);
+        vm.settle(self);
         match kind {
             lua::Kind::Scripts => cx.server.scripts.vm_bytes = vm.memory_bytes(),
             lua::Kind::Functions => cx.server.scripts.functions_vm_bytes = vm.memory_bytes(),
-        }
-        let mut failures = convert::Failures::default();
-        match ending {
-            lua::Ending::Value(value) => {
-                convert::write(&mut cx.reply, &value, running.resp3.get(), 0, &mut failures);
-            }
-            lua::Ending::Error { mut text, place, is_counted } => {
-                if let Some((source, line)) = place {
-                    text.extend_from_slice(b" script: ");
-                    text.extend_from_slice(script.name);
-                    text.extend_from_slice(format!(", on {source}:{line}.").as_bytes());
-                }
-                failures.write(&mut cx.reply, &text, is_counted);
-            }
         }
         failures.uncounted.iter().for_each(|error| cx.server.stats.count_error(error));
         Ok(if failures.any { Outcome::Failed } else { Outcome::Done })
@@ -411,8 +420,8 @@ impl ScriptHost {
 
     /// The time hook: past the threshold others have a word; true when the script must end.
     fn tick(&self) -> bool {
-        let (threshold, started) = (self.running.threshold.get(), self.running.started.get());
-        if threshold.is_zero() || started.is_none_or(|started| started.elapsed() < threshold) {
+        let (threshold_ns, started_ns) = (self.running.threshold_ns.get(), self.running.started_ns.get());
+        if threshold_ns == 0 || monotonic_ns().saturating_sub(started_ns) < threshold_ns {
             return false;
         }
         let program = self.running.program.get();

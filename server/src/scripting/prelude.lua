@@ -79,10 +79,8 @@ local function safe_xpcall(...)
   return handle(handler, raw_pcall(body))
 end
 
--- Makes a function that raises of one that replies (failed, value…). `packed` is for many arguments.
-local function raising(fn, packed)
-  return host.raising(fn, packed or fn)
-end
+-- Makes a function that raises of one that replies (failed, value…).
+local raising = host.raising
 
 -- What writes into a table without asking its metatable refuses locked ones.
 local function refuse_locked(change)
@@ -94,15 +92,7 @@ local redis = {}
 for name, value in pairs(host.constants) do
   redis[name] = value
 end
--- `host.call` takes no more than `host.most_arguments`.
-local function call_packed(...)
-  return host.call_list({ ... }, select("#", ...))
-end
-redis.call = raising(host.call, call_packed)
-function redis.pcall(...)
-  local _, reply = (select("#", ...) > host.most_arguments and call_packed or host.call)(...)
-  return reply
-end
+redis.call, redis.pcall = host.call, host.pcall
 redis.sha1hex = raising(host.sha1hex)
 redis.log = raising(host.log)
 redis.setresp = raising(host.setresp)
@@ -251,14 +241,7 @@ return environment, {
   globals = visible,
   backing = backing,
   registration = registration,
-  run = function(script, keys, args)
-    if not keys then
-      return raw_xpcall(script, explain)
-    end
-    return raw_xpcall(function()
-      return script(keys, args)
-    end, explain)
-  end,
+  explain = explain,
   load = function(library)
     return raw_pcall(library)
   end,

@@ -11,13 +11,13 @@ use std::ffi::c_int;
 ///
 /// # Errors
 /// When Lua has no memory.
-pub fn raising(lua: &Lua, (function, packed): (Function, Function)) -> mlua::Result<Function> {
+pub fn raising(lua: &Lua, function: Function) -> mlua::Result<Function> {
     let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the two functions and nothing else; the closure takes them as its upvalues.
-        unsafe { ffi::lua_pushcclosure(state, raise, 2) }
+        // SAFETY: `exec_raw` has pushed the function and nothing else; the closure takes it as its upvalue.
+        unsafe { ffi::lua_pushcclosure(state, raise, 1) }
     };
     // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw((function, packed), wrap) }
+    unsafe { lua.exec_raw(function, wrap) }
 }
 
 /// Wraps a C function that writes into its first argument, so that it refuses the keys of `locked`.
@@ -66,19 +66,15 @@ unsafe extern "C-unwind" fn guard(state: *mut ffi::lua_State) -> c_int {
     }
 }
 
-/// More arguments than this come in a table: Lua gives what Rust calls no more than 8,000 slots of stack.
-pub const MOST_ARGUMENTS: c_int = 4000;
-
-/// Calls the first upvalue with all arguments, or the second if they are many.
+/// Calls the upvalue with all arguments.
 ///
 /// # Safety
-/// Called by Lua as a C function with two upvalues. It owns nothing that a jump out of it would leak.
+/// Called by Lua as a C function with one upvalue. It owns nothing that a jump out of it would leak.
 unsafe extern "C-unwind" fn raise(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: Lua gives a valid state; the stack holds the arguments.
     let count = unsafe { ffi::lua_gettop(state) };
-    let upvalue = if count > MOST_ARGUMENTS { 2 } else { 1 };
-    // SAFETY: a C function may push at least 20 values; both upvalues exist.
-    unsafe { ffi::lua_pushvalue(state, ffi::lua_upvalueindex(upvalue)) };
+    // SAFETY: a C function may push at least 20 values; the upvalue exists.
+    unsafe { ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1)) };
     // SAFETY: there is at least the value just pushed.
     unsafe { ffi::lua_insert(state, 1) };
     // SAFETY: the function lies below its `count` arguments.

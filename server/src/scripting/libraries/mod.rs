@@ -64,7 +64,7 @@ fn export(lua: &Lua, function: impl Fn(&Lua, &Arguments) -> Outcome + 'static) -
         values.push_front(Value::Boolean(failed));
         Ok(values)
     })?;
-    crate::sys::lua::raising(lua, (replies.clone(), replies))
+    crate::sys::lua::raising(lua, replies)
 }
 
 /// What is raised: the text behind the line that called the library, if that was Lua's.
