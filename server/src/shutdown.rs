@@ -89,6 +89,8 @@ impl Server {
             return;
         }
         daemon::clean_up(&self.config);
+        // Whoever sees its connection end finds nobody to connect to.
+        self.outside.sockets.close();
         self.lifecycle.shutdown = Some(wish);
     }
 

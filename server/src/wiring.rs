@@ -166,6 +166,11 @@ impl Sockets {
         (new, result)
     }
 
+    /// Listens nowhere any more.
+    pub fn close(&mut self) {
+        self.open.drain(..).flat_map(|(_, listeners)| listeners).for_each(|listener| listener.close());
+    }
+
     /// Whether there is nothing that a client could connect to.
     pub fn is_empty(&self) -> bool {
         self.open.iter().all(|(_, listeners)| listeners.is_empty())

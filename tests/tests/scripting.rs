@@ -203,7 +203,12 @@ fn a_script_that_wrote_can_only_be_ended_with_the_server() {
         wait_for_busy(&mut other);
         assert!(other.run("SCRIPT KILL").is_error("UNKILLABLE"));
         assert!(other.run("SHUTDOWN").is_error("BUSY"));
+        let address = other.socket().peer_addr().expect("it is connected");
         other.send(&["SHUTDOWN", "NOSAVE"]);
+        // Who sees the connection end finds nobody to connect to.
+        assert!(other.try_read().is_err());
+        let refused = std::net::TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         assert_eq!(server.wait(), Some(0));
     });
 }
