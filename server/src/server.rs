@@ -397,7 +397,7 @@ impl Server {
     /// then. As with keys, that is no change in the sense of `dirty`.
     #[cold]
     pub fn expire_fields(&mut self, db: DbIndex, key: Key<'_>) {
-        if self.pause.is_still() {
+        if self.stands_still() {
             return;
         }
         let now_ms = self.time.now_ms();
@@ -452,9 +452,20 @@ impl Server {
     /// `dirty`: the command that came across it has changed nothing.
     #[cold]
     pub fn expire(&mut self, db: DbIndex, key: Key<'_>) {
-        if !self.pause.is_still() {
+        if !self.stands_still() {
             self.delete_expired(db, key);
         }
+    }
+
+    /// Whether keys neither expire nor are evicted: all is paused, or whoever they are imported from says what goes. Those
+    /// whose time is up are not seen all the same.
+    pub fn stands_still(&self) -> bool {
+        self.pause.is_still() || self.config.import_mode
+    }
+
+    /// Whether a key that is to expire at this time, unix ms, is to be deleted at once.
+    pub fn is_overdue(&self, at_ms: i64) -> bool {
+        at_ms <= self.time.now_ms() && !self.config.import_mode
     }
 
     #[cold]

@@ -390,7 +390,11 @@ fn kill_filter<'b, C: Context>(cx: &C, args: &mut Args<'b>) -> Result<KillFilter
     Ok(filter)
 }
 
-fn on_off(word: &[u8]) -> Result<bool, CommandError> {
+/// What a switch is set to.
+///
+/// # Errors
+/// When the word is neither `on` nor `off`.
+pub fn on_off(word: &[u8]) -> Result<bool, CommandError> {
     match word.to_ascii_lowercase().as_slice() {
         b"on" => Ok(true),
         b"off" => Ok(false),

@@ -4,6 +4,6 @@ mod commands;
 mod registry;
 mod session;
 
-pub use commands::{CLIENT_HELP, client_subcommands};
+pub use commands::{CLIENT_HELP, client_subcommands, on_off};
 pub use registry::{Client, ClientClass, Clients, Extension, Held, ReplyMode, Running, Slot};
 pub use session::{check_default_user, connection_commands};

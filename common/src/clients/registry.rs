@@ -99,6 +99,14 @@ pub trait Extension: Default {
     fn is_blocked(&self) -> bool {
         false
     }
+    /// Letters of what it said that it can do, for the `capa` field of CLIENT LIST.
+    fn capabilities(&self) -> &'static str {
+        ""
+    }
+    /// Whether the client sees keys whose time is up, because data is imported through it.
+    fn is_import_source(&self) -> bool {
+        false
+    }
     /// Whether the client is a replica or master link.
     fn replication_class(&self) -> Option<ClientClass> {
         None
@@ -269,11 +277,17 @@ impl<X: Extension> Client<X> {
             (self.link.as_ref().is_some_and(|link| link.is_unix()), 'U'),
             (self.no_evict, 'e'),
             (self.no_touch, 'T'),
+            (self.ext.is_import_source(), 'I'),
         ];
         flags.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
         if flags.is_empty() {
             flags.push('N');
         }
+        // A field of Valkey, for those who asked for it: to others the line stays Redis's.
+        let capabilities = match self.ext.capabilities() {
+            "" => String::new(),
+            letters => format!(" capa={letters}"),
+        };
         let own = (self.output.len(), self.output.capacity());
         let (reply, reserved) = running.map_or(own, |running| running.reply);
         let held = running.map_or_else(|| self.ext.held(), |running| running.held);
@@ -288,7 +302,7 @@ impl<X: Extension> Client<X> {
         let mut line = String::new();
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={}{} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
              cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,
@@ -299,6 +313,7 @@ impl<X: Extension> Client<X> {
             (now_ms - self.created_ms).max(0) / 1000,
             (now_ms - self.active_ms).max(0) / 1000,
             flags,
+            capabilities,
             self.db,
             self.subscribed(Target::Channel).len(),
             self.subscribed(Target::Pattern).len(),

@@ -14,6 +14,7 @@ pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, ar
     if let Some(client) = cx.server.clients.get_mut(slot) {
         client.last_command = Some(cx.server.table.full_name(id));
         cx.server.access.is_paused = client.no_touch;
+        cx.server.time.set_sight(client.ext.is_import_source && cx.server.config.import_mode);
         crate::crash::note(client.id, cx.server.table.full_name(id));
     }
     let outcome = perform(cx, id, command, args);

@@ -114,8 +114,7 @@ impl Server {
 
     /// Evicts until there is room, for as long as one command may wait.
     pub fn make_room(&mut self) -> Room {
-        if !self.is_over_memory() || self.lifecycle.loading || self.scripts.is_busy() || self.pause.is_still()
-        {
+        if !self.is_over_memory() || self.lifecycle.loading || self.scripts.is_busy() || self.stands_still() {
             return Room::Enough;
         }
         if self.eviction.leaving.any() {

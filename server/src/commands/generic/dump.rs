@@ -77,7 +77,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let now_ms = cx.server.time.now_ms();
     // A distance that leads beyond the end of time has passed, as in Redis.
     let at_ms = if options.is_absolute { ttl } else { ttl.wrapping_add(now_ms) };
-    if ttl != 0 && at_ms <= now_ms {
+    if ttl != 0 && cx.server.is_overdue(at_ms) {
         if replaced {
             cx.changed(key, Event::DEL);
             cx.propagate_as(&[b"DEL", key.bytes]);
