@@ -52,6 +52,7 @@ pub fn tick(server: &mut Server) -> bool {
     }
     let more = expire_cycle(server);
     server.limit_tracking();
+    server.end_overdue_hotkeys();
     server.defrag_tick();
     check_clients(server, now_ms);
     server.outside.homes.iter().for_each(|home| home.trim());

@@ -94,6 +94,8 @@ pub struct Server {
     pub monitors: crate::monitor::Monitors,
     /// Who is told when keys change.
     pub tracking: crate::tracking::Tracking,
+    /// Which keys cost most, when somebody asked.
+    pub hotkeys: crate::hotkeys::Hotkeys,
     /// What CLIENT PAUSE holds up.
     pub pause: crate::pause::Pause,
     /// Batches whose client is no longer blocked; the turn goes on with them.
@@ -154,6 +156,7 @@ impl Server {
             is_observed: false,
             monitors: crate::monitor::Monitors::default(),
             tracking: crate::tracking::Tracking::default(),
+            hotkeys: crate::hotkeys::Hotkeys::default(),
             pause: crate::pause::Pause::default(),
             resumed: VecDeque::new(),
             replication: Replication::default(),
@@ -527,7 +530,7 @@ impl Server {
 
     /// Finds out whether anybody looks at each command.
     pub fn follow_observers(&mut self) {
-        self.is_observed = !self.monitors.is_empty() || self.tracking.is_active();
+        self.is_observed = !self.monitors.is_empty() || self.tracking.is_active() || self.hotkeys.is_active();
     }
 
     /// Takes a helper's report.

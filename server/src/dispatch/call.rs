@@ -5,7 +5,7 @@ use crate::context::{Caller, Cx};
 use crate::replication::Propagate;
 use crate::server::Ochre;
 use crate::stats::LogKind;
-use crate::{monitor, tracking};
+use crate::{hotkeys, monitor, tracking};
 use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
 
 /// Runs a command of a client that passed all guards, and all that follows from it at once.
@@ -78,9 +78,12 @@ fn perform(
         Ok(Outcome::Failed) => cx.server.stats.commands[id.index()].failed += 1,
         Err(error) => fail(cx, id, mark, error),
     }
-    let slow = &cx.server.slow;
     // What was written before may have gone out meanwhile.
     let replied = cx.reply.len().saturating_sub(written);
+    if cx.server.is_observed && !blocked {
+        hotkeys::note(cx, id, &args, elapsed, (request_bytes(&args) + replied) as u64);
+    }
+    let slow = &cx.server.slow;
     let is_large = replied >= slow.large_reply || cx.query_buffer.0 >= slow.large_request;
     if (elapsed >= slow.noteworthy_ns || is_large) && !blocked {
         note(cx, command, &args, elapsed, replied);
