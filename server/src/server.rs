@@ -473,8 +473,12 @@ impl Server {
 
     #[cold]
     fn delete_expired(&mut self, db: DbIndex, key: Key<'_>) {
+        let began = self.slow.monitors().then(common::clock::monotonic_ns);
         let Some(removed) = self.keyspace.db_mut(db).remove(key.hash, key.bytes) else { return };
         self.note_expired(db, key, Some(removed.into_garbage()));
+        if let Some(began) = began {
+            self.slow.sample("expire-del", self.time.now_ms() / 1000, common::clock::monotonic_ns() - began);
+        }
     }
 
     /// What [`Self::expire`] does beside deleting, for a key that was overwritten when its time was up: whoever writes

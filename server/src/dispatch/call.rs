@@ -63,7 +63,7 @@ fn perform(
         let counts = &mut stats.commands[id.index()];
         counts.calls += 1;
         counts.nanoseconds += elapsed;
-        if cx.caller != Caller::Script {
+        if cx.server.config.latency_tracking {
             counts.latency.record(elapsed);
         }
     }
