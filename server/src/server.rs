@@ -23,8 +23,8 @@ use common::pubsub::{PubSub, Target};
 use std::collections::VecDeque;
 use store::stream::StreamLimits;
 use store::{
-    Ahead, At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue,
-    Object, SetLimit, SortedSetLimits, Typed, Value,
+    Ahead, At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Kind, Limits, ListLimit,
+    NewValue, Object, SetLimit, SortedSetLimits, Typed, Value,
 };
 
 /// The daemon as the command type sees it.
@@ -511,12 +511,13 @@ impl Server {
     /// Stores an object where anything may be, without an expiry, as a command does that computes one. Announcing it is
     /// the caller's part.
     pub fn store_object(&mut self, db: DbIndex, key: Key<'_>, object: Object) {
-        let exists = self.find(db, key).is_some();
+        let (old, new) = (self.find(db, key).map(|entry| entry.kind()), object.kind());
         let value = NewValue::Object(object);
         let outcome = self.keyspace.db_mut(db).set(key.hash, key.bytes, value, store::Expire::None);
         self.discard(outcome.garbage);
-        if !exists {
-            self.notify_new(db, key.bytes);
+        match old {
+            None => self.notify_new(db, key.bytes),
+            Some(old) => self.notify_overwritten(db, key.bytes, (old, new)),
         }
     }
 
@@ -587,6 +588,19 @@ impl Server {
         if flags & NotifyFlags::KEYEVENT != 0 {
             let channel = format!("__keyevent@{}__:{}", db.0, event.name);
             self.pubsub.publish(&mut self.clients, channel.as_bytes(), key);
+        }
+    }
+
+    /// Announces that a key's value was replaced as a whole: what it was and what it is.
+    #[inline]
+    pub fn notify_overwritten(&mut self, db: DbIndex, key: &[u8], (old, new): (Kind, Kind)) {
+        if self.config.notify_keyspace_events.0 & (Event::OVERWRITTEN.class | Event::TYPE_CHANGED.class) == 0
+        {
+            return;
+        }
+        self.notify(db, key, Event::OVERWRITTEN);
+        if old != new {
+            self.notify(db, key, Event::TYPE_CHANGED);
         }
     }
 

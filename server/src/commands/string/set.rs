@@ -73,8 +73,10 @@ fn store(cx: &mut Cx<'_>, key: Key<'_>, value: &[u8], expire: Expire) {
     }
     match outcome.replaced {
         None => cx.server.notify_new(cx.db, key.bytes),
-        Some(Kind::String) if outcome.garbage.is_none() => {}
-        Some(_) => cx.server.discard(outcome.garbage),
+        Some(old) => {
+            cx.server.discard(outcome.garbage);
+            cx.server.notify_overwritten(cx.db, key.bytes, (old, Kind::String));
+        }
     }
     cx.changed(key, Event::SET);
 }
