@@ -415,7 +415,7 @@ fn run(seed: u64, steps: usize, resp3: bool, settings: &Settings) {
     println!("seed {seed}, {steps} steps, resp3 {resp3}");
     // Without those of missing keys: what 7.0 publishes for SCAN of expired ones, later versions don't.
     let settings = settings.clone().set("notify-keyspace-events", "KEAn");
-    let (ours, theirs) = (settings.start(), settings.clone().redis().start());
+    let (ours, theirs) = (settings.start(), settings.redis().start());
     for server in [&ours, &theirs] {
         // The ids that CLIENT KILL names below are not those of clients that stay.
         (0..8).for_each(|_| drop(server.client()));

@@ -427,13 +427,12 @@ fn commands_publish_what_redis_publishes() {
 #[test]
 fn each_class_publishes_its_own() {
     let (ours, theirs) = both();
-    for class in ["g", "$", "l", "s", "h", "z", "x", "e", "t", "d", "m", "n", "A", "", "g$x"] {
-        for way in ["K", "E", "KE", ""] {
-            let classes = format!("{way}{class}");
-            let (our, their) = (published(&ours, &classes), published(&theirs, &classes));
-            for (a, b) in our.iter().zip(&their) {
-                assert_eq!(a, b, "{classes:?}");
-            }
+    let classes = ["g", "$", "l", "s", "h", "z", "x", "e", "t", "d", "m", "n", "g$x"];
+    let classes = classes.iter().map(|class| format!("KE{class}"));
+    for classes in classes.chain(["KA", "EA", "A", "K", ""].map(str::to_owned)) {
+        let (our, their) = (published(&ours, &classes), published(&theirs, &classes));
+        for (a, b) in our.iter().zip(&their) {
+            assert_eq!(a, b, "{classes:?}");
         }
     }
 }

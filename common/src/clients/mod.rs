@@ -1,6 +1,7 @@
 //! The registry of clients: sessions, their output, and the commands about them.
 
 mod commands;
+mod filter;
 mod registry;
 mod session;
 

@@ -264,12 +264,8 @@ impl<X: Extension> Client<X> {
         format!("{before} name=*redacted* {after}")
     }
 
-    /// The line of CLIENT LIST and CLIENT INFO, without line end.
-    ///
-    /// There is no reply buffer for life as in Redis: `rbs` and `rbp` are what is reserved for the reply and what it takes
-    /// now, `obl` is what was not handed to the connection, `omem` what the connection has not written, as one entry of
-    /// `oll`.
-    pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
+    /// The letters of the `flags` field.
+    pub fn flags(&self) -> String {
         let mut flags = String::new();
         self.ext.flags(&mut flags, self.subscriptions() > 0);
         let letters = [
@@ -283,6 +279,15 @@ impl<X: Extension> Client<X> {
         if flags.is_empty() {
             flags.push('N');
         }
+        flags
+    }
+
+    /// The line of CLIENT LIST and CLIENT INFO, without line end.
+    ///
+    /// There is no reply buffer for life as in Redis: `rbs` and `rbp` are what is reserved for the reply and what it takes
+    /// now, `obl` is what was not handed to the connection, `omem` what the connection has not written, as one entry of
+    /// `oll`.
+    pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
         // A field of Valkey, for those who asked for it: to others the line stays Redis's.
         let capabilities = match self.ext.capabilities() {
             "" => String::new(),
@@ -312,7 +317,7 @@ impl<X: Extension> Client<X> {
             String::from_utf8_lossy(&self.name),
             (now_ms - self.created_ms).max(0) / 1000,
             (now_ms - self.active_ms).max(0) / 1000,
-            flags,
+            self.flags(),
             capabilities,
             self.db,
             self.subscribed(Target::Channel).len(),
