@@ -350,8 +350,10 @@ impl Context for Cx<'_> {
 
     fn reset_session(&mut self) {
         let slot = self.slot;
-        self.session().multi = None;
-        self.session().fieldsets.clear();
+        let session = self.session();
+        session.multi = None;
+        session.fieldsets.clear();
+        session.is_import_source = false;
         crate::watch::unwatch_all(self.server, slot);
         self.server.end_monitoring(slot);
         self.server.untrack(slot);

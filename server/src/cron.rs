@@ -33,6 +33,7 @@ pub fn tick(server: &mut Server) -> bool {
     if server.lifecycle.is_paused {
         return false;
     }
+    server.time.set_sight(false);
     server.time.follow_wall();
     let now_ms = server.time.now_ms();
     let commands = server.stats.total_commands;
@@ -51,6 +52,7 @@ pub fn tick(server: &mut Server) -> bool {
     }
     let more = expire_cycle(server);
     server.limit_tracking();
+    server.end_overdue_hotkeys();
     server.defrag_tick();
     check_clients(server, now_ms);
     server.outside.homes.iter().for_each(|home| home.trim());
@@ -84,7 +86,7 @@ fn report(server: &mut Server, now_ms: i64) {
 
 /// Deletes keys whose time is up; true when more are left.
 pub fn expire_cycle(server: &mut Server) -> bool {
-    if !server.active_expire || server.lifecycle.loading || server.pause.is_still() {
+    if !server.active_expire || server.lifecycle.loading || server.stands_still() {
         return false;
     }
     let started = Instant::now();

@@ -20,6 +20,8 @@ const EVICTED: u16 = 1 << 9;
 const STREAM: u16 = 1 << 10;
 const KEY_MISS: u16 = 1 << 11;
 const NEW: u16 = 1 << 14;
+const OVERWRITTEN: u16 = crate::config::NotifyFlags::OVERWRITTEN;
+const TYPE_CHANGED: u16 = crate::config::NotifyFlags::TYPE_CHANGED;
 
 const fn event(class: u16, name: &'static str) -> Event {
     Event { class, name }
@@ -40,6 +42,8 @@ impl Event {
     pub const EXPIRED: Self = event(EXPIRED, "expired");
     pub const EVICTED: Self = event(EVICTED, "evicted");
     pub const NEW: Self = event(NEW, "new");
+    pub const OVERWRITTEN: Self = event(OVERWRITTEN, "overwritten");
+    pub const TYPE_CHANGED: Self = event(TYPE_CHANGED, "type_changed");
     pub const SET: Self = event(STRING, "set");
     pub const APPEND: Self = event(STRING, "append");
     pub const SETRANGE: Self = event(STRING, "setrange");

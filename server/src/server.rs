@@ -23,8 +23,8 @@ use common::pubsub::{PubSub, Target};
 use std::collections::VecDeque;
 use store::stream::StreamLimits;
 use store::{
-    Ahead, At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Limits, ListLimit, NewValue,
-    Object, SetLimit, SortedSetLimits, Typed, Value,
+    Ahead, At, DbIndex, Entry, Garbage, Hash, HashLimit, HashValue, Keyspace, Kind, Limits, ListLimit,
+    NewValue, Object, SetLimit, SortedSetLimits, Typed, Value,
 };
 
 /// The daemon as the command type sees it.
@@ -94,6 +94,8 @@ pub struct Server {
     pub monitors: crate::monitor::Monitors,
     /// Who is told when keys change.
     pub tracking: crate::tracking::Tracking,
+    /// Which keys cost most, when somebody asked.
+    pub hotkeys: crate::hotkeys::Hotkeys,
     /// What CLIENT PAUSE holds up.
     pub pause: crate::pause::Pause,
     /// Batches whose client is no longer blocked; the turn goes on with them.
@@ -154,6 +156,7 @@ impl Server {
             is_observed: false,
             monitors: crate::monitor::Monitors::default(),
             tracking: crate::tracking::Tracking::default(),
+            hotkeys: crate::hotkeys::Hotkeys::default(),
             pause: crate::pause::Pause::default(),
             resumed: VecDeque::new(),
             replication: Replication::default(),
@@ -397,7 +400,7 @@ impl Server {
     /// then. As with keys, that is no change in the sense of `dirty`.
     #[cold]
     pub fn expire_fields(&mut self, db: DbIndex, key: Key<'_>) {
-        if self.pause.is_still() {
+        if self.stands_still() {
             return;
         }
         let now_ms = self.time.now_ms();
@@ -452,15 +455,30 @@ impl Server {
     /// `dirty`: the command that came across it has changed nothing.
     #[cold]
     pub fn expire(&mut self, db: DbIndex, key: Key<'_>) {
-        if !self.pause.is_still() {
+        if !self.stands_still() {
             self.delete_expired(db, key);
         }
     }
 
+    /// Whether keys neither expire nor are evicted: all is paused, or whoever they are imported from says what goes. Those
+    /// whose time is up are not seen all the same.
+    pub fn stands_still(&self) -> bool {
+        self.pause.is_still() || self.config.import_mode
+    }
+
+    /// Whether a key that is to expire at this time, unix ms, is to be deleted at once.
+    pub fn is_overdue(&self, at_ms: i64) -> bool {
+        at_ms <= self.time.now_ms() && !self.config.import_mode
+    }
+
     #[cold]
     fn delete_expired(&mut self, db: DbIndex, key: Key<'_>) {
+        let began = self.slow.monitors().then(common::clock::monotonic_ns);
         let Some(removed) = self.keyspace.db_mut(db).remove(key.hash, key.bytes) else { return };
         self.note_expired(db, key, Some(removed.into_garbage()));
+        if let Some(began) = began {
+            self.slow.sample("expire-del", self.time.now_ms() / 1000, common::clock::monotonic_ns() - began);
+        }
     }
 
     /// What [`Self::expire`] does beside deleting, for a key that was overwritten when its time was up: whoever writes
@@ -493,12 +511,13 @@ impl Server {
     /// Stores an object where anything may be, without an expiry, as a command does that computes one. Announcing it is
     /// the caller's part.
     pub fn store_object(&mut self, db: DbIndex, key: Key<'_>, object: Object) {
-        let exists = self.find(db, key).is_some();
+        let (old, new) = (self.find(db, key).map(|entry| entry.kind()), object.kind());
         let value = NewValue::Object(object);
         let outcome = self.keyspace.db_mut(db).set(key.hash, key.bytes, value, store::Expire::None);
         self.discard(outcome.garbage);
-        if !exists {
-            self.notify_new(db, key.bytes);
+        match old {
+            None => self.notify_new(db, key.bytes),
+            Some(old) => self.notify_overwritten(db, key.bytes, (old, new)),
         }
     }
 
@@ -516,7 +535,7 @@ impl Server {
 
     /// Finds out whether anybody looks at each command.
     pub fn follow_observers(&mut self) {
-        self.is_observed = !self.monitors.is_empty() || self.tracking.is_active();
+        self.is_observed = !self.monitors.is_empty() || self.tracking.is_active() || self.hotkeys.is_active();
     }
 
     /// Takes a helper's report.
@@ -569,6 +588,19 @@ impl Server {
         if flags & NotifyFlags::KEYEVENT != 0 {
             let channel = format!("__keyevent@{}__:{}", db.0, event.name);
             self.pubsub.publish(&mut self.clients, channel.as_bytes(), key);
+        }
+    }
+
+    /// Announces that a key's value was replaced as a whole: what it was and what it is.
+    #[inline]
+    pub fn notify_overwritten(&mut self, db: DbIndex, key: &[u8], (old, new): (Kind, Kind)) {
+        if self.config.notify_keyspace_events.0 & (Event::OVERWRITTEN.class | Event::TYPE_CHANGED.class) == 0
+        {
+            return;
+        }
+        self.notify(db, key, Event::OVERWRITTEN);
+        if old != new {
+            self.notify(db, key, Event::TYPE_CHANGED);
         }
     }
 

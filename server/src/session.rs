@@ -112,6 +112,10 @@ pub struct Session {
     pub tracking: Option<Box<Wish>>,
     /// It is shown every command.
     pub is_monitor: bool,
+    /// CLIENT CAPA said that it can follow -REDIRECT to another server.
+    pub can_redirect: bool,
+    /// CLIENT IMPORT-SOURCE: with `import-mode` it sees keys whose time is up.
+    pub is_import_source: bool,
     /// What the client told of itself by REPLCONF.
     pub handshake: Option<Box<crate::replication::Handshake>>,
     /// Present when the client is a replica that we feed.
@@ -173,6 +177,14 @@ impl Extension for Session {
 
     fn is_blocked(&self) -> bool {
         self.parked.is_some()
+    }
+
+    fn capabilities(&self) -> &'static str {
+        if self.can_redirect { "r" } else { "" }
+    }
+
+    fn is_import_source(&self) -> bool {
+        self.is_import_source
     }
 
     fn replication_class(&self) -> Option<ClientClass> {

@@ -15,6 +15,9 @@ pub struct Time {
     /// Milliseconds since 1970 at that time, kept because expiry checks compare with it, and when the next one begins.
     now_ms: i64,
     next_ms_ns: u64,
+    /// What is due by then counts as gone: the present, or the beginning of time for who sees what has expired.
+    due_ms: i64,
+    sees_expired: bool,
     /// While positive, samples don't move what commands see: inside EXEC and scripts.
     frozen: u32,
 }
@@ -30,6 +33,8 @@ impl Time {
             seen_ns: now_ns,
             now_ms: 0,
             next_ms_ns: 0,
+            due_ms: 0,
+            sees_expired: false,
             frozen: 0,
         };
         time.begin_ms();
@@ -55,15 +60,35 @@ impl Time {
     /// Whether an expiry, unix time in ms, has come.
     #[inline(always)]
     pub fn is_past(&self, expire: Option<i64>) -> bool {
-        expire.is_some_and(|due| due <= self.now_ms)
+        expire.is_some_and(|due| due <= self.due_ms)
     }
 
     fn begin_ms(&mut self) {
         let now_us = self.now_us();
         self.now_ms = now_us.div_euclid(1000);
+        self.follow_sight();
         // A microsecond early does no harm, it is looked at again then.
         let left_us = 999 - now_us.rem_euclid(1000).cast_unsigned();
         self.next_ms_ns = self.seen_ns + left_us * 1000 + 1;
+    }
+
+    /// Whether the commands that follow see keys and fields whose time is up, as an import's source does.
+    #[inline]
+    pub fn set_sight(&mut self, sees_expired: bool) {
+        if sees_expired != self.sees_expired {
+            self.sees_expired = sees_expired;
+            self.follow_sight();
+        }
+    }
+
+    fn follow_sight(&mut self) {
+        self.due_ms = if self.sees_expired { i64::MIN } else { self.now_ms };
+    }
+
+    /// What is due by then counts as gone, unix ms: the present, unless whoever runs commands sees what has expired.
+    #[inline]
+    pub fn due_ms(&self) -> i64 {
+        self.due_ms
     }
 
     /// Follows the wall clock when it was set; called a few times a second.
@@ -152,5 +177,19 @@ mod tests {
         time.thaw();
         time.sample();
         assert!(time.now_ms() >= ms + 2);
+    }
+
+    #[test]
+    fn who_sees_what_has_expired_misses_nothing() {
+        let mut time = Time::new();
+        let long_ago = Some(time.now_ms() - 1000);
+        assert!(time.is_past(long_ago) && time.is_past(Some(0)));
+        time.set_sight(true);
+        assert!(!time.is_past(long_ago) && !time.is_past(Some(0)) && !time.is_past(Some(-1)));
+        sleep(Duration::from_millis(3));
+        time.sample();
+        assert!(!time.is_past(long_ago));
+        time.set_sight(false);
+        assert!(time.is_past(long_ago) && time.due_ms() == time.now_ms());
     }
 }

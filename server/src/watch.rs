@@ -94,12 +94,12 @@ impl Watches {
 
 /// Looks after a key for a client.
 pub fn watch(server: &mut Server, slot: Slot, db: DbIndex, key: Key<'_>) {
-    let now_ms = server.time.now_ms();
+    let due_ms = server.time.due_ms();
     let expire = server.keyspace.db(db).get(key.hash, key.bytes).and_then(|entry| entry.expire());
     let Some(client) = server.clients.get_mut(slot) else { return };
     let watchers = server.watches.by_key.entry((db, key.bytes.to_vec())).or_default();
     if let Entry::Vacant(place) = watchers.entry(slot) {
-        place.insert(State { expired: expire.is_some_and(|at| at <= now_ms) });
+        place.insert(State { expired: expire.is_some_and(|at| at <= due_ms) });
         client.ext.watch_bytes += 2 * (size_of::<Watch>() + key.bytes.len());
         client.ext.watches.push(Watch { db, key: key.bytes.to_vec() });
     }
@@ -123,7 +123,7 @@ pub fn unwatch_all(server: &mut Server, slot: Slot) {
 
 /// Whether EXEC of this client must not run: a watch broke, or a watched key's time is up by now.
 pub fn is_broken(server: &mut Server, slot: Slot) -> bool {
-    let now_ms = server.time.now_ms();
+    let due_ms = server.time.due_ms();
     let Some(client) = server.clients.get(slot) else { return true };
     if client.ext.watch_broken {
         return true;
@@ -131,6 +131,6 @@ pub fn is_broken(server: &mut Server, slot: Slot) -> bool {
     client.ext.watches.iter().any(|watch| {
         let hash = server.keyspace.hash(&watch.key);
         let expire = server.keyspace.db(watch.db).get(hash, &watch.key).and_then(|entry| entry.expire());
-        expire.is_some_and(|at| at <= now_ms) && !server.watches.saw_expired(slot, watch)
+        expire.is_some_and(|at| at <= due_ms) && !server.watches.saw_expired(slot, watch)
     })
 }

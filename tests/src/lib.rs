@@ -4,9 +4,11 @@
 //! Redis, which shows whether a test states Redis's behaviour or only ours.
 
 mod client;
+mod events;
 mod random;
 mod server;
 
 pub use client::{Client, Reply, check};
+pub use events::Events;
 pub use random::Random;
 pub use server::{Server, Settings, binary, free_port, wait_until};

@@ -1,9 +1,9 @@
-//! Random sequences of the commands of one type of collection against Debian's redis-server, replies compared byte by
-//! byte (in sorted order where that is each server's own), and at the end the data by its digest.
+//! Random sequences of the commands of one type of collection against Debian's redis-server, replies and keyspace events
+//! compared byte by byte (in sorted order where that is each server's own), and at the end the data by its digest.
 //!
 //! The seed is printed; `OCHRE_TEST_SEED=n` repeats a run, `OCHRE_TEST_STEPS=n` makes it longer.
 
-use ochre_tests::{Client, Random, Reply, Settings, wait_until};
+use ochre_tests::{Client, Events, Random, Reply, Settings, wait_until};
 
 /// Commands per sequence in a normal run.
 const STEPS: usize = 10_000;
@@ -174,8 +174,11 @@ fn run(family: &Family, resp3: bool) {
     let mut r = Random::new(seed);
     for settings in family.settings {
         let settings = settings.iter().fold(Settings::new(), |all, (name, value)| all.set(name, value));
+        // Without those of missing keys, which SORT meets in the order of a set.
+        let settings = settings.set("notify-keyspace-events", "KEAn");
         let (ours, theirs) = (settings.start(), settings.clone().redis().start());
         let (mut our, mut their) = (ours.client(), theirs.client());
+        let (mut our_events, mut their_events) = (Events::of(ours.port), Events::of(theirs.port));
         for client in [&mut our, &mut their] {
             if resp3 {
                 client.run("HELLO 3");
@@ -188,10 +191,13 @@ fn run(family: &Family, resp3: bool) {
             history.push(words.clone());
             let order = (family.order)(&words);
             let (a, b) = (our.call(&words), their.call(&words));
-            if in_order(&a, order) != in_order(&b, order) {
+            let (our_news, their_news) = (our_events.take(), their_events.take());
+            if in_order(&a, order) != in_order(&b, order) || our_news != their_news {
                 let last: String =
                     history.iter().rev().take(40).rev().map(|w| format!("  {w:?}\n")).collect();
-                panic!("seed {seed}, step {step}, after\n{last}ours:   {a:?}\ntheirs: {b:?}");
+                panic!(
+                    "seed {seed}, step {step}, after\n{last}ours:   {a:?} {our_news:?}\ntheirs: {b:?} {their_news:?}"
+                );
             }
         }
         assert_eq!(our.run("DEBUG DIGEST"), their.run("DEBUG DIGEST"), "seed {seed}");

@@ -1,6 +1,7 @@
 //! The CLIENT command.
 
-use super::registry::{Client, ClientClass, Extension, Held, ReplyMode, Running, Slot};
+use super::filter::Filter;
+use super::registry::{Client, Held, ReplyMode, Running, Slot};
 use crate::command::{
     Acl, Args, Arity, Command, CommandError, CommandResult, Daemon, Doc, Flags, Handler, Outcome, write_help,
 };
@@ -34,12 +35,21 @@ pub const CLIENT_HELP: &[&str] = &[
     "      Kill connections by client id.",
     "    * MAXAGE <maxage>",
     "      Kill connections older than the specified age.",
+    "    * IDLE <idle>",
+    "      Kill connections without a command for so many seconds.",
+    "    * NAME <name>, LIB-NAME <name>, LIB-VER <version>, DB <db>, IP <ip>",
+    "      Kill connections of which this is true.",
+    "    * FLAGS <flags>, CAPA <capabilities>",
+    "      Kill connections that have all these letters in CLIENT LIST.",
+    "    * NOT-<option> <value>",
+    "      Kill connections of which the option is not true.",
     "LIST [options ...]",
     "    Return information about client connections. Options:",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
     "      Return clients of specified type.",
     "    * ID <client-id> [<client-id> ...]",
     "      Return clients of specified IDs only.",
+    "    * The other options of KILL.",
     "NO-EVICT (ON|OFF)",
     "    Protect current client connection from eviction.",
     "NO-TOUCH (ON|OFF)",
@@ -80,7 +90,7 @@ impl<D: Daemon> Entries<D> {
             Arity::AtLeast(3),
             ADMIN,
             "2.4.0",
-            "<ip:port | [ID client-id] [TYPE type] [USER username] [ADDR addr] [LADDR addr] [SKIPME yesno] [MAXAGE maxage]>",
+            "<ip:port | [[NOT-]ID client-id [client-id ...]] [[NOT-]TYPE type] [[NOT-]USER username] [[NOT-]ADDR addr] [[NOT-]LADDR addr] [SKIPME yesno] [MAXAGE maxage] [IDLE idle] [[NOT-]NAME name] [[NOT-]FLAGS flags] [[NOT-]LIB-NAME name] [[NOT-]LIB-VER version] [[NOT-]DB db] [[NOT-]CAPA capa] [[NOT-]IP ip]>",
             "Closes connections.",
             kill::<D>,
         ),
@@ -89,7 +99,7 @@ impl<D: Daemon> Entries<D> {
             Arity::AtLeast(2),
             ADMIN,
             "2.4.0",
-            "[TYPE type] [ID client-id [client-id ...]]",
+            "[[NOT-]TYPE type] [[NOT-]ID client-id [client-id ...]] [other filters of CLIENT KILL ...]",
             "Lists connections.",
             list::<D>,
         ),
@@ -277,69 +287,30 @@ fn describe<C: Context>(
     out
 }
 
-fn class_named(name: &[u8]) -> Result<ClientClass, CommandError> {
-    match name.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(ClientClass::Normal),
-        b"master" | b"primary" => Ok(ClientClass::Master),
-        b"slave" | b"replica" => Ok(ClientClass::Replica),
-        b"pubsub" => Ok(ClientClass::PubSub),
-        _ => Err(CommandError::quoting("ERR Unknown client type '", name, "'")),
-    }
-}
-
 fn list<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
-    let lines = if args.left() == 2 && args.take("TYPE") {
-        let class = class_named(args.next())?;
-        describe(cx, args, |client| client.class() == class, false)
-    } else if args.left() > 1 && args.take("ID") {
-        let ids = args.rest().map(|word| parse_i64(word).ok_or(CommandError::Text("ERR Invalid client ID")));
-        let ids = ids.collect::<Result<Vec<i64>, _>>()?;
-        describe(cx, args, |client| ids.contains(&client.id.cast_signed()), false)
-    } else if args.left() > 0 {
-        return Err(CommandError::Syntax);
-    } else {
-        describe(cx, args, |_| true, false)
-    };
+    let filter = Filter::parse(cx, args, "ERR Invalid client ID", false)?;
+    let (slot, now_ms) = (cx.slot(), cx.now_ms());
+    let lines = describe(cx, args, |client| filter.picks(client, slot, now_ms), false);
     cx.reply().verbatim(&lines);
     Ok(Outcome::Done)
-}
-
-#[derive(Default)]
-struct KillFilter<'a> {
-    id: Option<u64>,
-    class: Option<ClientClass>,
-    user: Option<&'a [u8]>,
-    address: Option<&'a [u8]>,
-    local: Option<&'a [u8]>,
-    max_age_s: Option<i64>,
-    skip_me: bool,
-}
-
-impl KillFilter<'_> {
-    fn picks<X: Extension>(&self, client: &Client<X>, now_ms: i64) -> bool {
-        self.id.is_none_or(|id| client.id == id)
-            && self.class.is_none_or(|class| client.class() == class)
-            && self.user.is_none_or(|_| client.authenticated)
-            && self.address.is_none_or(|address| client.address().as_bytes() == address)
-            && self.local.is_none_or(|local| client.local_address().as_bytes() == local)
-            && self.max_age_s.is_none_or(|age| (now_ms - client.created_ms) / 1000 >= age)
-    }
 }
 
 fn kill<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     args.skip(1);
     let old_style = args.count() == 3;
     let filter = if old_style {
-        KillFilter { address: Some(args.next()), ..KillFilter::default() }
+        Filter::by_address(args.next())
     } else {
-        kill_filter(cx, args)?
+        let mut filter = Filter::parse(cx, args, "ERR client-id should be greater than 0", true)?;
+        filter.skip_me.get_or_insert(true);
+        filter
     };
     let (slot, now_ms) = (cx.slot(), cx.now_ms());
     let picked: Vec<Slot> = cx
         .clients()
         .iter()
-        .filter(|client| filter.picks(client, now_ms) && !(filter.skip_me && client.slot == slot))
+        .filter(|client| filter.picks(client, slot, now_ms))
         .map(|client| client.slot)
         .collect();
     for each in &picked {
@@ -353,44 +324,11 @@ fn kill<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
-fn kill_filter<'b, C: Context>(cx: &C, args: &mut Args<'b>) -> Result<KillFilter<'b>, CommandError> {
-    let mut filter = KillFilter { skip_me: true, ..KillFilter::default() };
-    while args.left() >= 2 {
-        let (option, value) = (args.next().to_ascii_lowercase(), args.next());
-        match option.as_slice() {
-            b"id" => {
-                let id = parse_i64(value).filter(|id| *id > 0);
-                filter.id = Some(
-                    id.ok_or(CommandError::Text("ERR client-id should be greater than 0"))?.cast_unsigned(),
-                );
-            }
-            b"maxage" => {
-                let age = parse_i64(value)
-                    .ok_or(CommandError::Text("ERR maxage is not an integer or out of range"))?;
-                if age <= 0 {
-                    return Err("ERR maxage should be greater than 0".into());
-                }
-                filter.max_age_s = Some(age);
-            }
-            b"type" => filter.class = Some(class_named(value)?),
-            b"user" if !cx.user_exists(value) => {
-                return Err(CommandError::quoting("ERR No such user '", value, "'"));
-            }
-            b"user" => filter.user = Some(value),
-            b"addr" => filter.address = Some(value),
-            b"laddr" => filter.local = Some(value),
-            b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skip_me = true,
-            b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.skip_me = false,
-            _ => return Err(CommandError::Syntax),
-        }
-    }
-    if args.left() > 0 {
-        return Err(CommandError::Syntax);
-    }
-    Ok(filter)
-}
-
-fn on_off(word: &[u8]) -> Result<bool, CommandError> {
+/// What a switch is set to.
+///
+/// # Errors
+/// When the word is neither `on` nor `off`.
+pub fn on_off(word: &[u8]) -> Result<bool, CommandError> {
     match word.to_ascii_lowercase().as_slice() {
         b"on" => Ok(true),
         b"off" => Ok(false),

@@ -99,6 +99,14 @@ pub trait Extension: Default {
     fn is_blocked(&self) -> bool {
         false
     }
+    /// Letters of what it said that it can do, for the `capa` field of CLIENT LIST.
+    fn capabilities(&self) -> &'static str {
+        ""
+    }
+    /// Whether the client sees keys whose time is up, because data is imported through it.
+    fn is_import_source(&self) -> bool {
+        false
+    }
     /// Whether the client is a replica or master link.
     fn replication_class(&self) -> Option<ClientClass> {
         None
@@ -256,12 +264,8 @@ impl<X: Extension> Client<X> {
         format!("{before} name=*redacted* {after}")
     }
 
-    /// The line of CLIENT LIST and CLIENT INFO, without line end.
-    ///
-    /// There is no reply buffer for life as in Redis: `rbs` and `rbp` are what is reserved for the reply and what it takes
-    /// now, `obl` is what was not handed to the connection, `omem` what the connection has not written, as one entry of
-    /// `oll`.
-    pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
+    /// The letters of the `flags` field.
+    pub fn flags(&self) -> String {
         let mut flags = String::new();
         self.ext.flags(&mut flags, self.subscriptions() > 0);
         let letters = [
@@ -269,11 +273,26 @@ impl<X: Extension> Client<X> {
             (self.link.as_ref().is_some_and(|link| link.is_unix()), 'U'),
             (self.no_evict, 'e'),
             (self.no_touch, 'T'),
+            (self.ext.is_import_source(), 'I'),
         ];
         flags.extend(letters.iter().filter(|(on, _)| *on).map(|(_, letter)| letter));
         if flags.is_empty() {
             flags.push('N');
         }
+        flags
+    }
+
+    /// The line of CLIENT LIST and CLIENT INFO, without line end.
+    ///
+    /// There is no reply buffer for life as in Redis: `rbs` and `rbp` are what is reserved for the reply and what it takes
+    /// now, `obl` is what was not handed to the connection, `omem` what the connection has not written, as one entry of
+    /// `oll`.
+    pub fn describe(&self, now_ms: i64, running: Option<Running>) -> String {
+        // A field of Valkey, for those who asked for it: to others the line stays Redis's.
+        let capabilities = match self.ext.capabilities() {
+            "" => String::new(),
+            letters => format!(" capa={letters}"),
+        };
         let own = (self.output.len(), self.output.capacity());
         let (reply, reserved) = running.map_or(own, |running| running.reply);
         let held = running.map_or_else(|| self.ext.held(), |running| running.held);
@@ -288,7 +307,7 @@ impl<X: Extension> Client<X> {
         let mut line = String::new();
         let _ = write!(
             line,
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} watch={} \
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={}{} db={} sub={} psub={} ssub={} multi={} watch={} \
              qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events={} \
              cmd={} user=default redir={} resp={} lib-name={} lib-ver={}",
             self.id,
@@ -298,7 +317,8 @@ impl<X: Extension> Client<X> {
             String::from_utf8_lossy(&self.name),
             (now_ms - self.created_ms).max(0) / 1000,
             (now_ms - self.active_ms).max(0) / 1000,
-            flags,
+            self.flags(),
+            capabilities,
             self.db,
             self.subscribed(Target::Channel).len(),
             self.subscribed(Target::Pattern).len(),

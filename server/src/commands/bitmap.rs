@@ -14,7 +14,7 @@ use crate::server::{Key, Ochre};
 use bits::{Operation, combine, count_bits, find_bit};
 use common::command::{Access, Args, Arity, Command, CommandError, CommandResult, Flags, KeySpec, Outcome};
 use common::number::parse_i64;
-use store::{Expire, SharedBytes, Value};
+use store::{Expire, Kind, SharedBytes, Value};
 
 const WRITE: Flags = Flags::WRITE.and(Flags::DENYOOM);
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::Read)];
@@ -241,10 +241,11 @@ fn bitop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let len = result.len();
     if len > 0 {
         check_length(cx, len as u64)?;
-        let exists = cx.server.find(cx.db, target).is_some();
+        let old = cx.server.find(cx.db, target).map(|entry| entry.kind());
         put_string(cx, target, result, Expire::None);
-        if !exists {
-            cx.server.notify_new(cx.db, target.bytes);
+        match old {
+            None => cx.server.notify_new(cx.db, target.bytes),
+            Some(old) => cx.server.notify_overwritten(cx.db, target.bytes, (old, Kind::String)),
         }
         cx.changed(target, Event::SET);
     } else {

@@ -6,6 +6,7 @@ use super::doc;
 use crate::context::Cx;
 use crate::pause::{self, Held, Reason};
 use crate::server::Ochre;
+use common::clients::on_off;
 use common::command::{Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, Outcome};
 use common::number::parse_i64;
 
@@ -13,6 +14,12 @@ use common::number::parse_i64;
 pub const HELP: &[&str] = &[
     "PAUSE <timeout> [WRITE|ALL]",
     "    Suspend all, or just write, clients for <timeout> milliseconds.",
+    "CAPA <option> [<option> [...]]",
+    "    Tell what the client can do. Options are:",
+    "    * REDIRECT",
+    "      Follow -REDIRECT from a replica to its master.",
+    "IMPORT-SOURCE (ON|OFF)",
+    "    See keys whose time is up, while import-mode is enabled.",
     "CACHING (YES|NO)",
     "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
@@ -45,6 +52,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[Command {
 #[rustfmt::skip]
 const SUBCOMMANDS: &[Command<Ochre>] = &[
     sub("pause", Arity::AtLeast(3), ADMIN, doc("connection", "3.0.0", "O(1)", "timeout [WRITE | ALL]", "Holds up commands for a while."), pause),
+    sub("capa", Arity::AtLeast(3), FLAGS.and(Flags::ALLOW_BUSY), doc("connection", "8.0.0", "O(1)", "capability [capability ...]", "Tells what the client can do."), capa),
+    sub("import-source", Arity::Exactly(3), FLAGS, doc("connection", "8.1.0", "O(1)", "<ON | OFF>", "Has keys whose time is up seen, while data is imported."), import_source),
     sub("caching", Arity::Exactly(3), FLAGS, doc("connection", "6.0.0", "O(1)", "<YES | NO>", "Has the next command's keys remembered, or not."), tracking::caching),
     sub("getredir", Arity::Exactly(2), FLAGS, doc("connection", "6.0.0", "O(1)", "", "Tells which client gets the messages on changed keys."), tracking::getredir),
     sub("tracking", Arity::AtLeast(3), FLAGS, doc("connection", "6.0.0", "O(1)", "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", "Has the client told when keys change that it has read."), tracking::tracking),
@@ -79,6 +88,26 @@ fn pause(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         .checked_add(cx.server.time.now_ms())
         .ok_or(CommandError::Text("ERR timeout is out of range"))?;
     pause::begin(cx, held, until_ms);
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+/// Capabilities only ever grow. That a client can be redirected matters to a replica alone; words of later versions are
+/// left aside.
+fn capa(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    args.skip(1);
+    if args.rest().any(|word| word.eq_ignore_ascii_case(b"redirect")) {
+        cx.session().can_redirect = true;
+    }
+    cx.reply.ok();
+    Ok(Outcome::Done)
+}
+
+fn import_source(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
+    if !cx.server.config.import_mode {
+        return Err("ERR Server is not in import mode".into());
+    }
+    cx.session().is_import_source = on_off(args.get(2))?;
     cx.reply.ok();
     Ok(Outcome::Done)
 }

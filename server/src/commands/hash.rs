@@ -112,8 +112,8 @@ fn hset(cx: &mut Cx<'_>, args: &mut Args<'_>, of_old: bool) -> CommandResult {
 
 fn hsetnx(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let (key, field, value) = (cx.key(args.next()), args.next(), args.next());
-    let (limit, now_ms) = (cx.server.limits().hash, cx.server.time.now_ms());
-    if cx.server.find_hash(cx.db, key)?.is_some_and(|hash| hash.get(field, now_ms).is_some()) {
+    let (limit, due_ms) = (cx.server.limits().hash, cx.server.time.due_ms());
+    if cx.server.find_hash(cx.db, key)?.is_some_and(|hash| hash.get(field, due_ms).is_some()) {
         cx.reply.integer(0);
         return Ok(Outcome::Done);
     }
@@ -133,8 +133,8 @@ fn number<N>(
     field: &[u8],
     parse: impl FnOnce(&[u8]) -> Result<N, CommandError>,
 ) -> Result<Option<N>, CommandError> {
-    let now_ms = cx.server.time.now_ms();
-    let value = cx.server.find_hash(cx.db, key)?.and_then(|hash| hash.get(field, now_ms));
+    let due_ms = cx.server.time.due_ms();
+    let value = cx.server.find_hash(cx.db, key)?.and_then(|hash| hash.get(field, due_ms));
     value.map(|value| parse(value.as_bytes(&mut itoa::Buffer::new()))).transpose()
 }
 
@@ -145,9 +145,9 @@ fn set_counted(
     field: &[u8],
     value: &[u8],
 ) -> Result<Option<i64>, CommandError> {
-    let (limit, now_ms) = (cx.server.limits().hash, cx.server.time.now_ms());
+    let (limit, due_ms) = (cx.server.limits().hash, cx.server.time.due_ms());
     let expire = cx.server.edit_hash(cx.db, key, true, |hash| {
-        let expire = hash.find(field).and_then(|found| found.expire).filter(|at| *at > now_ms);
+        let expire = hash.find(field).and_then(|found| found.expire).filter(|at| *at > due_ms);
         match expire {
             Some(_) => hash.set_keeping(field, value, &limit),
             None => hash.set(field, value, &limit),
@@ -196,16 +196,16 @@ fn hincrbyfloat(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn hget(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let (key, field) = (cx.key(args.next()), args.next());
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.read_hash(cx.db, key)?;
-    write_value(&mut cx.reply, hash, field, now_ms);
+    write_value(&mut cx.reply, hash, field, due_ms);
     Ok(Outcome::Done)
 }
 
 /// Writes a field's value, or that there is none.
 #[inline]
-fn write_value(reply: &mut Reply, hash: Option<&HashValue>, field: &[u8], now_ms: i64) {
-    match hash.and_then(|hash| hash.get(field, now_ms)) {
+fn write_value(reply: &mut Reply, hash: Option<&HashValue>, field: &[u8], due_ms: i64) {
+    match hash.and_then(|hash| hash.get(field, due_ms)) {
         Some(value) => write_element(reply, &value),
         None => reply.null(),
     }
@@ -213,21 +213,21 @@ fn write_value(reply: &mut Reply, hash: Option<&HashValue>, field: &[u8], now_ms
 
 fn hmget(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.read_hash(cx.db, key)?;
     cx.reply.array(args.left());
     for field in args.rest() {
-        write_value(&mut cx.reply, hash, field, now_ms);
+        write_value(&mut cx.reply, hash, field, due_ms);
     }
     Ok(Outcome::Done)
 }
 
 fn list(cx: &mut Cx<'_>, args: &mut Args<'_>, names: bool, values: bool) -> CommandResult {
     let key = cx.key(args.next());
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.read_hash(cx.db, key)?;
     let (mark, mut count) = (cx.reply.mark(), 0);
-    for field in hash.into_iter().flat_map(HashValue::iter).filter(|field| field.is_alive(now_ms)) {
+    for field in hash.into_iter().flat_map(HashValue::iter).filter(|field| field.is_alive(due_ms)) {
         count += 1;
         if names {
             write_element(&mut cx.reply, &field.name);
@@ -253,8 +253,8 @@ fn hlen(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn hstrlen(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let (key, field) = (cx.key(args.next()), args.next());
-    let now_ms = cx.server.time.now_ms();
-    let value = cx.server.read_hash(cx.db, key)?.and_then(|hash| hash.get(field, now_ms));
+    let due_ms = cx.server.time.due_ms();
+    let value = cx.server.read_hash(cx.db, key)?.and_then(|hash| hash.get(field, due_ms));
     let len = value.map_or(0, |value| value.as_bytes(&mut itoa::Buffer::new()).len());
     cx.reply.integer(len as i64);
     Ok(Outcome::Done)
@@ -262,16 +262,16 @@ fn hstrlen(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn hexists(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let (key, field) = (cx.key(args.next()), args.next());
-    let now_ms = cx.server.time.now_ms();
-    let found = cx.server.read_hash(cx.db, key)?.is_some_and(|hash| hash.get(field, now_ms).is_some());
+    let due_ms = cx.server.time.due_ms();
+    let found = cx.server.read_hash(cx.db, key)?.is_some_and(|hash| hash.get(field, due_ms).is_some());
     cx.reply.integer(i64::from(found));
     Ok(Outcome::Done)
 }
 
 fn hdel(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let now_ms = cx.server.time.now_ms();
-    let removed = cx.server.edit_hash(cx.db, key, false, |hash| remove(hash, args.rest(), now_ms))?;
+    let due_ms = cx.server.time.due_ms();
+    let removed = cx.server.edit_hash(cx.db, key, false, |hash| remove(hash, args.rest(), due_ms))?;
     let removed = removed.unwrap_or(0);
     cx.reply.integer(removed);
     if removed > 0 {
@@ -281,10 +281,10 @@ fn hdel(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 /// Takes fields out; the number of those whose time was not up.
-fn remove<'f>(hash: &mut HashValue, fields: impl Iterator<Item = &'f [u8]>, now_ms: i64) -> i64 {
+fn remove<'f>(hash: &mut HashValue, fields: impl Iterator<Item = &'f [u8]>, due_ms: i64) -> i64 {
     fields
         .filter(|field| {
-            let alive = hash.get(field, now_ms).is_some();
+            let alive = hash.get(field, due_ms).is_some();
             alive && hash.remove(field)
         })
         .count() as i64
@@ -301,7 +301,7 @@ fn announce_removal(cx: &mut Cx<'_>, key: Key<'_>, removed: i64) {
 
 fn hscan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let (cursor, now_ms) = (super::generic::cursor(args.next())?, cx.server.time.now_ms());
+    let (cursor, due_ms) = (super::generic::cursor(args.next())?, cx.server.time.due_ms());
     let Some(hash) = cx.server.read_hash(cx.db, key)? else {
         write_empty(&mut cx.reply);
         return Ok(Outcome::Done);
@@ -309,7 +309,7 @@ fn hscan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let options = ScanOptions::parse(args, Some("NOVALUES"))?;
     let (mark, mut found) = (cx.reply.mark(), 0);
     let next = hash.scan(cursor, options.count, |field| {
-        if field.is_alive(now_ms) && options.wants(field.name.as_bytes(&mut itoa::Buffer::new())) {
+        if field.is_alive(due_ms) && options.wants(field.name.as_bytes(&mut itoa::Buffer::new())) {
             write_element(&mut cx.reply, &field.name);
             found += 1;
             if !options.without_values {
@@ -335,10 +335,10 @@ fn hrandfield(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if with_values && count.is_some_and(|count| count.unsigned_abs() > i64::MAX as u64 / 2) {
         return Err("ERR value is out of range".into());
     }
-    let (now_ms, mut rng, room) = (cx.server.time.now_ms(), cx.server.rng.fork(), cx.reply_room());
+    let (due_ms, mut rng, room) = (cx.server.time.due_ms(), cx.server.rng.fork(), cx.reply_room());
     let hash = cx.server.read_hash(cx.db, key)?.filter(|hash| !hash.is_empty());
     let Some(count) = count else {
-        match hash.and_then(|hash| one_alive(hash, &mut rng, now_ms)) {
+        match hash.and_then(|hash| one_alive(hash, &mut rng, due_ms)) {
             Some(field) => write_element(&mut cx.reply, &field.name),
             None => cx.reply.null(),
         }
@@ -365,13 +365,13 @@ fn hrandfield(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     match hash {
         None => {}
         Some(hash) if count < 0 => {
-            let mut picks = (0..count.unsigned_abs()).map(|_| one_alive(hash, &mut rng, now_ms));
+            let mut picks = (0..count.unsigned_abs()).map(|_| one_alive(hash, &mut rng, due_ms));
             while picks.next().flatten().is_some_and(&mut show) {}
         }
         Some(hash) => {
             let len = hash.len();
             let show = |field: Field<'_>| {
-                if field.is_alive(now_ms) {
+                if field.is_alive(due_ms) {
                     show(field);
                 }
             };
@@ -386,8 +386,8 @@ fn hrandfield(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 /// Tries to find a field at random whose time is not up: most have that, since the others are being taken out.
 const TRIES: usize = 100;
 
-fn one_alive<'h>(hash: &'h HashValue, rng: &mut fastrand::Rng, now_ms: i64) -> Option<Field<'h>> {
+fn one_alive<'h>(hash: &'h HashValue, rng: &mut fastrand::Rng, due_ms: i64) -> Option<Field<'h>> {
     let len = hash.len();
     let mut picks = (0..TRIES).filter_map(|_| hash.nth(rng.usize(..len)));
-    picks.find(|field| field.is_alive(now_ms)).or_else(|| hash.iter().find(|field| field.is_alive(now_ms)))
+    picks.find(|field| field.is_alive(due_ms)).or_else(|| hash.iter().find(|field| field.is_alive(due_ms)))
 }

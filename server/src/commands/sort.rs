@@ -322,9 +322,9 @@ fn resolve<R>(
             Value::Object(_) => None,
         };
     };
-    let now_ms = server.time.now_ms();
+    let due_ms = server.time.due_ms();
     let hash = server.read_hash(db, key).ok()??;
-    hash.get(field, now_ms).map(|value| use_it(value.as_bytes(&mut itoa::Buffer::new())))
+    hash.get(field, due_ms).map(|value| use_it(value.as_bytes(&mut itoa::Buffer::new())))
 }
 
 fn reply(cx: &mut Cx<'_>, sorted: &[Element<'_>], get: &[Pattern<'_>]) {

@@ -435,6 +435,8 @@ pub struct Config {
     pub stream_idmp_maxsize: u32,
     pub active_rehashing: bool,
     pub active_expire_effort: u8,
+    /// `import-mode`.
+    pub import_mode: bool,
     /// Microseconds; -1 means none.
     pub slowlog_log_slower_than: i64,
     pub slowlog_max_len: u64,
@@ -618,6 +620,7 @@ impl Config {
             stream_idmp_maxsize: 0,
             active_rehashing: false,
             active_expire_effort: 0,
+            import_mode: false,
             slowlog_log_slower_than: 0,
             slowlog_max_len: 0,
             commandlog_request_larger_than: 0,

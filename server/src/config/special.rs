@@ -276,7 +276,7 @@ pub struct NotifyFlags(pub u16);
 
 impl NotifyFlags {
     /// The letters and their bits, in the order in which they are printed.
-    const LETTERS: [(u8, u16); 14] = [
+    const LETTERS: [(u8, u16); 16] = [
         (b'g', 1 << 2),
         (b'$', 1 << 3),
         (b'l', 1 << 4),
@@ -291,6 +291,8 @@ impl NotifyFlags {
         (b'K', 1 << 0),
         (b'E', 1 << 1),
         (b'm', 1 << 11),
+        (b'o', Self::OVERWRITTEN),
+        (b'c', Self::TYPE_CHANGED),
     ];
 
     /// What `A` stands for: all classes of events that come from commands on existing keys.
@@ -300,6 +302,10 @@ impl NotifyFlags {
     pub const KEYSPACE: u16 = 1 << 0;
     /// Publish in channels named after the event.
     pub const KEYEVENT: u16 = 1 << 1;
+    /// A key gets another value, whole.
+    pub const OVERWRITTEN: u16 = 1 << 12;
+    /// A key gets a value of another type.
+    pub const TYPE_CHANGED: u16 = 1 << 15;
 }
 
 /// `notify-keyspace-events <letters>`.
@@ -326,7 +332,7 @@ pub(super) fn get_notify(config: &Config) -> Vec<u8> {
     let mut letters = if all { b"A".to_vec() } else { Vec::new() };
     for (letter, bit) in NotifyFlags::LETTERS {
         // With `A` printed, Redis leaves out all letters of classes, also the new-key events that `A` does not cover.
-        let covered = all && !matches!(letter, b'K' | b'E' | b'm');
+        let covered = all && !matches!(letter, b'K' | b'E' | b'm' | b'o' | b'c');
         if flags & bit != 0 && !covered {
             letters.push(letter);
         }

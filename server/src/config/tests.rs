@@ -22,6 +22,7 @@ const OURS: &[&str] = &[
     "commandlog-large-request-max-len",
     "commandlog-reply-larger-than",
     "commandlog-request-larger-than",
+    "import-mode",
     "stream-idmp-duration",
     "stream-idmp-maxsize",
 ];

@@ -5,7 +5,7 @@ use crate::context::{Caller, Cx};
 use crate::replication::Propagate;
 use crate::server::Ochre;
 use crate::stats::LogKind;
-use crate::{monitor, tracking};
+use crate::{hotkeys, monitor, tracking};
 use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
 
 /// Runs a command of a client that passed all guards, and all that follows from it at once.
@@ -14,6 +14,7 @@ pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, ar
     if let Some(client) = cx.server.clients.get_mut(slot) {
         client.last_command = Some(cx.server.table.full_name(id));
         cx.server.access.is_paused = client.no_touch;
+        cx.server.time.set_sight(client.ext.is_import_source && cx.server.config.import_mode);
         crate::crash::note(client.id, cx.server.table.full_name(id));
     }
     let outcome = perform(cx, id, command, args);
@@ -62,7 +63,7 @@ fn perform(
         let counts = &mut stats.commands[id.index()];
         counts.calls += 1;
         counts.nanoseconds += elapsed;
-        if cx.caller != Caller::Script {
+        if cx.server.config.latency_tracking {
             counts.latency.record(elapsed);
         }
     }
@@ -77,9 +78,12 @@ fn perform(
         Ok(Outcome::Failed) => cx.server.stats.commands[id.index()].failed += 1,
         Err(error) => fail(cx, id, mark, error),
     }
-    let slow = &cx.server.slow;
     // What was written before may have gone out meanwhile.
     let replied = cx.reply.len().saturating_sub(written);
+    if cx.server.is_observed && !blocked {
+        hotkeys::note(cx, id, &args, elapsed, (request_bytes(&args) + replied) as u64);
+    }
+    let slow = &cx.server.slow;
     let is_large = replied >= slow.large_reply || cx.query_buffer.0 >= slow.large_request;
     if (elapsed >= slow.noteworthy_ns || is_large) && !blocked {
         note(cx, command, &args, elapsed, replied);

@@ -185,8 +185,10 @@ fn queue(cx: &mut Cx<'_>, id: CommandId, command: &Command<Ochre>, args: &Args<'
     note_command(cx, Some(id));
     let words = args.to_words();
     let changes = pause::may_change(cx.server, command.flags, args);
-    let multi = cx.session().multi.as_mut().expect("a transaction is open");
-    if !multi.failed {
+    let session = cx.session();
+    let multi = session.multi.as_mut().expect("a transaction is open");
+    // What will not run is not kept.
+    if !multi.failed && !session.watch_broken {
         multi.bytes += words.iter().map(|word| word.len() + size_of::<Vec<u8>>()).sum::<usize>();
         multi.runs_script |= command.flags.has(Flags::SCRIPT_RUNNER);
         multi.writes |= command.flags.has(Flags::WRITE);

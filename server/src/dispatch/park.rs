@@ -105,25 +105,32 @@ fn answer(server: &mut Server, slot: Slot, write: impl FnOnce(&mut Reply)) {
 /// CLIENT UNBLOCK: ends a wait as by its timeout, or with an error.
 pub fn unblock(server: &mut Server, slot: Slot, with_error: bool) -> bool {
     let Some(client) = server.clients.get(slot) else { return false };
-    let Some(parked) = client.ext.parked.as_deref().filter(|parked| !matches!(parked.wait, Wait::Pause))
-    else {
+    if client.ext.parked.as_deref().is_none_or(|parked| matches!(parked.wait, Wait::Pause)) {
         return false; // a pause ends for all at once
-    };
+    }
     if !with_error {
         time_out(server, slot);
         return true;
     }
-    let args = Args::over(&parked.batch.buf, parked.batch.requests.get(parked.batch.next));
-    if let Ok(id) = server.table.resolve(&args) {
-        let counts = &mut server.stats.commands[id.index()];
-        (counts.calls, counts.failed) = (counts.calls + 1, counts.failed + 1);
-        server.stats.total_commands += 1;
-    }
     let error = CommandError::Text("UNBLOCKED client unblocked via CLIENT UNBLOCK");
     answer(server, slot, |output| output.error(&error.wire()));
     server.stats.count_error(&error);
+    count_call(server, slot, true);
     release(server, slot);
     true
+}
+
+/// Counts the call of a client whose wait ends without its command running again.
+fn count_call(server: &mut Server, slot: Slot, failed: bool) {
+    let parked = server.clients.get(slot).and_then(|client| client.ext.parked.as_deref());
+    let Some(Parked { batch, .. }) = parked else { return };
+    let args = Args::over(&batch.buf, batch.requests.get(batch.next));
+    if let Ok(id) = server.table.resolve(&args) {
+        let counts = &mut server.stats.commands[id.index()];
+        counts.calls += 1;
+        counts.failed += u64::from(failed);
+        server.stats.total_commands += 1;
+    }
 }
 
 /// Ends the waits whose time is up, and has those try again whose alarm rings.
@@ -157,6 +164,7 @@ fn time_out(server: &mut Server, slot: Slot) {
         Err(TimeoutReply::Null) => output.null(),
         Ok(replicas) => output.integer(replicas as i64),
     });
+    count_call(server, slot, false);
     release(server, slot);
 }
 
@@ -170,6 +178,7 @@ pub fn wake_replica_waits(server: &mut Server) {
         let replicas = server.replication.acknowledged(&server.clients, offset) as i64;
         if replicas >= count {
             answer(server, slot, |output| output.integer(replicas));
+            count_call(server, slot, false);
             release(server, slot);
         }
     }

@@ -114,8 +114,7 @@ impl Server {
 
     /// Evicts until there is room, for as long as one command may wait.
     pub fn make_room(&mut self) -> Room {
-        if !self.is_over_memory() || self.lifecycle.loading || self.scripts.is_busy() || self.pause.is_still()
-        {
+        if !self.is_over_memory() || self.lifecycle.loading || self.scripts.is_busy() || self.stands_still() {
             return Room::Enough;
         }
         if self.eviction.leaving.any() {
@@ -157,7 +156,11 @@ impl Server {
                 self.eviction.goes_on = self.garbage.pending() > 0;
                 return if self.eviction.goes_on { Room::Enough } else { Room::Lacking };
             };
+            let began = self.slow.monitors().then(monotonic_ns);
             self.evict(db, &key);
+            if let Some(began) = began {
+                self.slow.sample("eviction-del", self.time.now_ms() / 1000, monotonic_ns() - began);
+            }
             if self.garbage.pending() > 0 && count % CLOCK_EVERY == 0 {
                 crate::memory::refresh();
             }

@@ -61,6 +61,14 @@ pub fn resident_bytes() -> u64 {
     pages * rustix::param::page_size() as u64
 }
 
+/// Memory of this process in huge pages that it did not ask for, bytes; 0 when the kernel does not tell.
+pub fn huge_page_bytes() -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let line = maps.lines().find_map(|line| line.strip_prefix("AnonHugePages:"));
+    let kb: u64 = line.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0);
+    kb * 1024
+}
+
 /// Memory of the machine in bytes; 0 when the kernel does not tell.
 pub fn system_memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();

@@ -208,9 +208,11 @@ impl Slow {
         &self.events
     }
 
-    /// Forgets an event; false when there was none of that name.
+    /// Forgets an event, whose name may be spelled in either case here; false when there was none of that name.
     pub fn reset_event(&mut self, name: &[u8]) -> bool {
-        std::str::from_utf8(name).is_ok_and(|name| self.events.remove(name).is_some())
+        let events = self.events.len();
+        self.events.retain(|event, _| !event.as_bytes().eq_ignore_ascii_case(name));
+        self.events.len() < events
     }
 
     /// Forgets all events; their number.

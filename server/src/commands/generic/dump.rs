@@ -70,6 +70,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         PayloadError::Footer => CommandError::Text("ERR DUMP payload version or checksum are wrong"),
         PayloadError::Content => CommandError::Text("ERR Bad data format"),
     })?;
+    let old = cx.server.keyspace.db(cx.db).get(key.hash, key.bytes).map(|entry| entry.kind());
     let replaced = options.replaces && {
         let lazily = cx.server.config.lazyfree_lazy_server_del;
         cx.server.remove(cx.db, key, lazily)
@@ -77,7 +78,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let now_ms = cx.server.time.now_ms();
     // A distance that leads beyond the end of time has passed, as in Redis.
     let at_ms = if options.is_absolute { ttl } else { ttl.wrapping_add(now_ms) };
-    if ttl != 0 && at_ms <= now_ms {
+    if ttl != 0 && cx.server.is_overdue(at_ms) {
         if replaced {
             cx.changed(key, Event::DEL);
             cx.propagate_as(&[b"DEL", key.bytes]);
@@ -92,6 +93,7 @@ pub(super) fn restore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             RdbValue::Object(object) => NewValue::Object(object),
         },
     };
+    let new = value.kind();
     let access = cx.server.access.imported(options.idle_s, options.frequency);
     let db = cx.server.keyspace.db_mut(cx.db);
     db.set(key.hash, key.bytes, value, if ttl == 0 { Expire::None } else { Expire::At(at_ms) });
@@ -100,6 +102,9 @@ pub(super) fn restore(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     }
     cx.server.notify_new(cx.db, key.bytes);
     cx.changed(key, Event::RESTORE);
+    if let Some(old) = old.filter(|_| replaced) {
+        cx.server.notify_overwritten(cx.db, key.bytes, (old, new));
+    }
     if ttl != 0 && !options.is_absolute && cx.is_propagating() {
         propagate_at(cx, args, at_ms);
     }

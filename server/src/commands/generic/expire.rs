@@ -71,13 +71,15 @@ pub(super) fn expire(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolut
         cx.reply.integer(0);
         return Ok(Outcome::Done);
     }
-    if at_ms <= now_ms {
+    if cx.server.is_overdue(at_ms) {
         // A time that has passed deletes the key right away.
         let lazily = cx.server.config.lazyfree_lazy_expire;
         cx.server.remove(cx.db, key, lazily);
         cx.changed(key, Event::DEL);
         cx.propagate_as(&[if lazily { b"UNLINK" } else { b"DEL" }, key.bytes]);
     } else {
+        // Only where data is imported a time can have passed; one from before 1970 has passed just as well.
+        let at_ms = at_ms.max(0);
         cx.server.keyspace.db_mut(cx.db).set_expire(key.hash, key.bytes, Some(at_ms));
         cx.changed(key, Event::EXPIRE);
         if cx.is_propagating() {

@@ -7,12 +7,17 @@ use crate::context::Cx;
 use crate::events::Event;
 use crate::server::Key;
 use common::command::{Args, CommandError, CommandResult, Outcome};
-use store::{DbIndex, Expire};
+use store::{DbIndex, Expire, Kind};
 
 const SAME: CommandError = CommandError::Text("ERR source and destination objects are the same");
 
 fn kept(expire: Option<i64>) -> Expire {
     expire.map_or(Expire::None, Expire::At)
+}
+
+/// The type of what is at a place.
+fn kind_at(cx: &mut Cx<'_>, (db, key): (DbIndex, Key<'_>)) -> Option<Kind> {
+    cx.server.find(db, key).map(|entry| entry.kind())
 }
 
 /// Takes a key out and puts its value elsewhere, where nothing is. The key is there.
@@ -29,12 +34,12 @@ fn carry(cx: &mut Cx<'_>, from: (DbIndex, Key<'_>), to: (DbIndex, Key<'_>)) {
 
 pub(super) fn rename(cx: &mut Cx<'_>, args: &mut Args<'_>, only_if_free: bool) -> CommandResult {
     let (from, to) = (cx.key(args.next()), cx.key(args.next()));
-    if cx.server.find(cx.db, from).is_none() {
+    let Some(new) = kind_at(cx, (cx.db, from)) else {
         return Err("ERR no such key".into());
-    }
+    };
     let same = from.bytes == to.bytes;
-    let taken = same || cx.server.find(cx.db, to).is_some();
-    if same || taken && only_if_free {
+    let old = if same { None } else { kind_at(cx, (cx.db, to)) };
+    if same || old.is_some() && only_if_free {
         if only_if_free {
             cx.reply.integer(0);
         } else {
@@ -42,13 +47,16 @@ pub(super) fn rename(cx: &mut Cx<'_>, args: &mut Args<'_>, only_if_free: bool) -
         }
         return Ok(Outcome::Done);
     }
-    if taken {
+    if old.is_some() {
         let lazily = cx.server.config.lazyfree_lazy_server_del;
         cx.server.remove(cx.db, to, lazily);
     }
     carry(cx, (cx.db, from), (cx.db, to));
     cx.changed_by(0, from, Event::RENAME_FROM);
     cx.changed(to, Event::RENAME_TO);
+    if let Some(old) = old {
+        cx.server.notify_overwritten(cx.db, to.bytes, (old, new));
+    }
     if only_if_free {
         cx.reply.integer(1);
     } else {
@@ -90,19 +98,22 @@ pub(super) fn copy(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if source == target && from.bytes == to.bytes {
         return Err(SAME);
     }
-    let missing = cx.server.read(source, from).is_none();
-    let taken = !missing && cx.server.find(target, to).is_some();
-    if missing || taken && !replaces {
+    let new = cx.server.read(source, from).map(|entry| entry.kind());
+    let old = new.and_then(|_| kind_at(cx, (target, to)));
+    let Some(new) = new.filter(|_| old.is_none() || replaces) else {
         cx.reply.integer(0);
         return Ok(Outcome::Done);
-    }
-    if taken {
+    };
+    if old.is_some() {
         let lazily = cx.server.config.lazyfree_lazy_server_del;
         cx.server.remove(target, to, lazily);
     }
     cx.server.keyspace.copy((source, from.hash, from.bytes), (target, to.hash, to.bytes));
     cx.server.notify_new(target, to.bytes);
     cx.server.changed(target, to.bytes, Event::COPY_TO, 1);
+    if let Some(old) = old {
+        cx.server.notify_overwritten(target, to.bytes, (old, new));
+    }
     cx.reply.integer(1);
     Ok(Outcome::Done)
 }

@@ -16,12 +16,12 @@ const RANDOM_TRIES: usize = 100;
 
 pub(super) fn keys(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let pattern = args.next();
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let mark = cx.reply.mark();
     let mut count = 0;
     let all = pattern == b"*";
     for entry in cx.server.keyspace.db(cx.db).iter() {
-        let alive = entry.expire().is_none_or(|at| at > now_ms);
+        let alive = entry.expire().is_none_or(|at| at > due_ms);
         if alive && (all || glob_match(pattern, entry.key(), false)) {
             cx.reply.bulk(entry.key());
             count += 1;
@@ -40,7 +40,7 @@ pub(super) fn randomkey(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult 
     for attempt in 1.. {
         let Some(entry) = cx.server.keyspace.db(cx.db).random(random) else { break };
         let key = entry.key().to_vec();
-        let alive = entry.expire().is_none_or(|at| at > cx.server.time.now_ms());
+        let alive = entry.expire().is_none_or(|at| at > cx.server.time.due_ms());
         if !alive && attempt < RANDOM_TRIES {
             let hash = cx.server.keyspace.hash(&key);
             expire(cx, Key::new(&key, hash));
@@ -82,14 +82,14 @@ pub(super) fn scan(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if args.left() > 0 {
         return Err(CommandError::Syntax);
     }
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let mut found: Vec<&[u8]> = Vec::new();
     let mut expired: Vec<Vec<u8>> = Vec::new();
     let next = cx.server.keyspace.db(cx.db).scan(from, count.min(SCAN_MOST) as usize, |entry| {
         if pattern.is_some_and(|pattern| !glob_match(pattern, entry.key(), false)) {
             return;
         }
-        if entry.expire().is_some_and(|at| at <= now_ms) {
+        if entry.expire().is_some_and(|at| at <= due_ms) {
             expired.push(entry.key().to_vec());
         } else if kind.as_ref().is_none_or(|kind| entry.kind().name().as_bytes() == kind.as_slice()) {
             found.push(entry.key());

@@ -101,7 +101,7 @@ fn set_expiry(cx: &mut Cx<'_>, key: Key<'_>, at_ms: i64, fields: &[&[u8]]) -> Re
     if fields.is_empty() {
         return Ok(());
     }
-    let passed = at_ms <= cx.server.time.now_ms();
+    let passed = cx.server.is_overdue(at_ms);
     cx.server.edit_hash(cx.db, key, false, |hash| {
         for field in fields {
             if passed {
@@ -126,14 +126,14 @@ pub(super) fn expire(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolut
     let at_ms = point(cx, args, word, (unit_ms, absolute))?;
     let condition = Condition::take(args);
     take_fields(args, 1)?;
-    let now_ms = cx.server.time.now_ms();
+    let (due_ms, passed) = (cx.server.time.due_ms(), cx.server.is_overdue(at_ms));
     let hash = cx.server.find_hash(cx.db, key)?;
     cx.reply.array(args.left());
     let mut allowed: Vec<&[u8]> = Vec::new();
     for field in args.rest() {
-        let found = hash.and_then(|hash| hash.find(field)).filter(|found| found.is_alive(now_ms));
+        let found = hash.and_then(|hash| hash.find(field)).filter(|found| found.is_alive(due_ms));
         // A field that is named twice is gone the second time, if the first deleted it.
-        let gone = at_ms <= now_ms && allowed.contains(&field);
+        let gone = passed && allowed.contains(&field);
         let now = match found {
             None => Err(NO_FIELD),
             Some(_) if gone => Err(NO_FIELD),
@@ -147,7 +147,7 @@ pub(super) fn expire(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolut
                 if !allowed.contains(&field) {
                     allowed.push(field);
                 }
-                if at_ms <= now_ms { 2 } else { 1 }
+                if passed { 2 } else { 1 }
             }
         });
     }
@@ -158,14 +158,14 @@ pub(super) fn expire(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolut
 pub(super) fn ttl(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolute: bool) -> CommandResult {
     let key = cx.key(args.next());
     take_fields(args, 1)?;
-    let now_ms = cx.server.time.now_ms();
+    let (now_ms, due_ms) = (cx.server.time.now_ms(), cx.server.time.due_ms());
     let hash = cx.server.read_hash(cx.db, key)?;
     cx.reply.array(args.left());
     for field in args.rest() {
-        let found = hash.and_then(|hash| hash.find(field)).filter(|found| found.is_alive(now_ms));
+        let found = hash.and_then(|hash| hash.find(field)).filter(|found| found.is_alive(due_ms));
         let base = if absolute { 0 } else { now_ms };
-        // Seconds are rounded up: a field that lives has some time left.
-        let left = |at: i64| (at - base + unit_ms - 1) / unit_ms;
+        // Seconds are rounded up: a field that lives has some time left, but for who sees what has expired.
+        let left = |at: i64| ((at - base).max(0) + unit_ms - 1) / unit_ms;
         cx.reply.integer(found.map_or(NO_FIELD, |found| found.expire.map_or(-1, left)));
     }
     Ok(Outcome::Done)
@@ -177,10 +177,10 @@ fn persist_fields<'f>(
     key: Key<'_>,
     fields: impl Iterator<Item = &'f [u8]>,
 ) -> Result<Vec<&'f [u8]>, CommandError> {
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let Some(hash) = cx.server.find_hash(cx.db, key)? else { return Ok(Vec::new()) };
     let has_expiry = |field: &&[u8]| {
-        hash.find(field).is_some_and(|found| found.is_alive(now_ms) && found.expire.is_some())
+        hash.find(field).is_some_and(|found| found.is_alive(due_ms) && found.expire.is_some())
     };
     let fields: Vec<&[u8]> = fields.filter(has_expiry).collect();
     if !fields.is_empty() {
@@ -196,11 +196,11 @@ fn persist_fields<'f>(
 pub(super) fn persist(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
     take_fields(args, 1)?;
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.find_hash(cx.db, key)?;
     cx.reply.array(args.left());
     for field in args.rest() {
-        let found = hash.and_then(|hash| hash.find(field)).filter(|found| found.is_alive(now_ms));
+        let found = hash.and_then(|hash| hash.find(field)).filter(|found| found.is_alive(due_ms));
         cx.reply.integer(found.map_or(NO_FIELD, |found| if found.expire.is_some() { 1 } else { -1 }));
     }
     persist_fields(cx, key, args.rest())?;
@@ -249,13 +249,13 @@ pub(super) fn hgetex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         Ttl::Set(word, unit_ms, absolute) => Some(point(cx, args, word, (unit_ms, absolute))?),
         _ => None,
     };
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.read_hash(cx.db, key)?;
     cx.reply.array(args.left());
     let mut found: Vec<&[u8]> = Vec::new();
     for field in args.rest() {
-        write_value(&mut cx.reply, hash, field, now_ms);
-        let alive = hash.is_some_and(|hash| hash.get(field, now_ms).is_some());
+        write_value(&mut cx.reply, hash, field, due_ms);
+        let alive = hash.is_some_and(|hash| hash.get(field, due_ms).is_some());
         if alive && !found.contains(&field) {
             found.push(field);
         }
@@ -271,20 +271,20 @@ pub(super) fn hgetex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 pub(super) fn hgetdel(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
     take_fields(args, 1)?;
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.find_hash(cx.db, key)?;
     cx.reply.array(args.left());
     let mut found: Vec<&[u8]> = Vec::new();
     for field in args.rest() {
         // Named twice, a field is gone the second time.
         let hash = hash.filter(|_| !found.contains(&field));
-        write_value(&mut cx.reply, hash, field, now_ms);
-        if hash.is_some_and(|hash| hash.get(field, now_ms).is_some()) {
+        write_value(&mut cx.reply, hash, field, due_ms);
+        if hash.is_some_and(|hash| hash.get(field, due_ms).is_some()) {
             found.push(field);
         }
     }
     if !found.is_empty() {
-        cx.server.edit_hash(cx.db, key, false, |hash| remove(hash, found.iter().copied(), now_ms))?;
+        cx.server.edit_hash(cx.db, key, false, |hash| remove(hash, found.iter().copied(), due_ms))?;
         propagate_removal(cx, key, &found);
         announce_removal(cx, key, found.len() as i64);
     }
@@ -317,9 +317,9 @@ pub(super) fn hsetex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
         _ => None,
     };
     let words: Vec<&[u8]> = args.rest().collect();
-    let now_ms = cx.server.time.now_ms();
+    let due_ms = cx.server.time.due_ms();
     let hash = cx.server.find_hash(cx.db, key)?;
-    let is_there = |pair: &[&[u8]]| hash.is_some_and(|hash| hash.get(pair[0], now_ms).is_some());
+    let is_there = |pair: &[&[u8]]| hash.is_some_and(|hash| hash.get(pair[0], due_ms).is_some());
     let holds = wants_found.is_none_or(|wanted| words.chunks_exact(2).all(|pair| is_there(pair) == wanted));
     cx.reply.integer(i64::from(holds));
     if holds {
@@ -335,13 +335,13 @@ fn set_fields(
     words: &[&[u8]],
     (keeps, at_ms): (bool, Option<i64>),
 ) -> Result<(), CommandError> {
-    let (limit, now_ms) = (cx.server.limits().hash, cx.server.time.now_ms());
+    let (limit, due_ms) = (cx.server.limits().hash, cx.server.time.due_ms());
     let fields: Vec<&[u8]> = words.chunks_exact(2).map(|pair| pair[0]).collect();
     let kept = cx.server.edit_hash(cx.db, key, true, |hash: &mut HashValue| {
         hash.prepare(words.iter().copied(), &limit);
         let mut kept = Vec::new();
         for pair in words.chunks_exact(2) {
-            let expire = hash.find(pair[0]).and_then(|found| found.expire).filter(|at| *at > now_ms);
+            let expire = hash.find(pair[0]).and_then(|found| found.expire).filter(|at| *at > due_ms);
             match expire {
                 Some(at) if keeps => {
                     hash.set_keeping(pair[0], pair[1], &limit);

@@ -5,6 +5,7 @@ mod config;
 mod debug;
 mod digest;
 mod flush;
+mod hotkeys;
 mod info;
 mod inspect;
 mod latency;
@@ -58,6 +59,8 @@ pub const COMMANDS: &[Command<Ochre>] = &[
         doc("server", "1.0.0", "O(N), N keys", "[ASYNC | SYNC]", "Deletes all keys of all databases."), flush::flushall),
     entry("flushdb", Arity::AtLeast(1), Flags::WRITE, &[Acl::Keyspace, Acl::Dangerous],
         doc("server", "1.0.0", "O(N), N keys", "[ASYNC | SYNC]", "Deletes all keys of the database."), flush::flushdb),
+    Command { subcommands: hotkeys::SUBCOMMANDS, ..entry("hotkeys", Arity::AtLeast(2), Flags::NONE, &[],
+        doc("server", "8.6.0", "Depends on the subcommand.", "", "Finds out which keys cost most."), hotkeys::help) },
     entry("info", Arity::AtLeast(1), ANYTIME, &[Acl::Dangerous],
         doc("server", "1.0.0", "O(1)", "[section [section ...]]", "Describes the server's state."), info::info),
     Command { subcommands: latency::SUBCOMMANDS, ..entry("latency", Arity::AtLeast(2), Flags::NONE, &[],

@@ -294,7 +294,7 @@ fn find_ready<'k>(cx: &mut Cx<'_>, options: &Options<'k>, wants: &[Wanted]) -> V
     let mut ready = Vec::new();
     for ((key, _), wanted) in options.streams.iter().zip(wants) {
         // A stream that is gone meanwhile, or turned into something else, has nothing.
-        let stream = cx.server.inspect(cx.db, *key).and_then(|entry| entry.typed::<Stream>());
+        let stream = cx.server.peek(cx.db, *key).and_then(|entry| entry.typed::<Stream>());
         let last = stream.and_then(Stream::last_entry_id);
         let group = options.reader.and_then(|reader| stream?.group(reader.group));
         let idle = match (options.claim, group, wanted) {

@@ -67,14 +67,16 @@ fn store(cx: &mut Cx<'_>, key: Key<'_>, value: &[u8], expire: Expire) {
     let db = cx.server.keyspace.db_mut(cx.db);
     let at = db.locate_ahead(key.hash, key.bytes, key.ahead);
     let mut outcome = db.set_at(at, key.hash, key.bytes, NewValue::from_bytes(value), expire);
-    if outcome.expire.is_some_and(|due| due <= cx.server.time.now_ms()) {
+    if cx.server.time.is_past(outcome.expire) {
         cx.server.note_expired(cx.db, key, outcome.garbage.take());
         outcome.replaced = None;
     }
     match outcome.replaced {
         None => cx.server.notify_new(cx.db, key.bytes),
-        Some(Kind::String) if outcome.garbage.is_none() => {}
-        Some(_) => cx.server.discard(outcome.garbage),
+        Some(old) => {
+            cx.server.discard(outcome.garbage);
+            cx.server.notify_overwritten(cx.db, key.bytes, (old, Kind::String));
+        }
     }
     cx.changed(key, Event::SET);
 }
@@ -209,7 +211,7 @@ pub(super) fn getex(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     };
     match ttl.expire(cx, "getex")? {
         // Only a point in time can lie in the past; a duration is positive.
-        Expire::At(at_ms) if at_ms <= cx.server.time.now_ms() => {
+        Expire::At(at_ms) if cx.server.is_overdue(at_ms) => {
             let lazily = cx.server.config.lazyfree_lazy_expire;
             cx.server.remove(cx.db, key, lazily);
             cx.changed(key, Event::DEL);

@@ -118,6 +118,13 @@ pub(super) const FREEING: &[Directive] = &[
         "How eagerly expired keys are looked for, from 1 to 10.",
     ),
     Directive::yes_no(
+        "import-mode",
+        false,
+        field!(bool import_mode),
+        "Neither delete what has expired nor evict, while a tool imports data that changes meanwhile. Its connections \
+         (CLIENT IMPORT-SOURCE ON) see expired keys as if they lived.",
+    ),
+    Directive::yes_no(
         "activerehashing",
         true,
         field!(bool active_rehashing),

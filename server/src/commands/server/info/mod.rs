@@ -28,6 +28,7 @@ const SECTIONS: &[(&str, bool, Section)] = &[
     ("latencystats", false, latencystats_section),
     ("cluster", true, |_, out| line(out, "cluster_enabled", 0)),
     ("keyspace", true, keyspace_section),
+    ("hotkeys", true, hotkeys_section),
 ];
 
 pub(super) fn info(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
@@ -228,6 +229,14 @@ fn keyspace_section(server: &mut Server, out: &mut String) {
                 db.volatile()
             );
         }
+    }
+}
+
+/// Empty unless there is something to ask HOTKEYS GET for.
+fn hotkeys_section(server: &mut Server, out: &mut String) {
+    server.end_overdue_hotkeys();
+    if let Some(session) = server.hotkeys.session() {
+        line(out, "hotkeys-tracking-active", u8::from(session.is_active()));
     }
 }
 
