@@ -3,6 +3,8 @@
 use common::config::value::{Range, Unit, parse_bool};
 use common::config::{FatalError, Line, Source};
 use common::log::Threshold;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Port of a sentinel that names none.
@@ -25,6 +27,8 @@ pub struct Config {
     pub log_threshold: Threshold,
     /// Where the log goes; `None` = standard output.
     pub log_file: Option<PathBuf>,
+    /// The configuration file, absolute.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -37,7 +41,24 @@ impl Default for Config {
             max_clients: 10_000,
             log_threshold: Threshold::Notice,
             log_file: None,
+            file: None,
         }
+    }
+}
+
+impl Config {
+    /// A sentinel keeps what it learns in its configuration file: without one that it can write to it must not start.
+    ///
+    /// # Errors
+    /// What is wrong with the file, in Redis's words.
+    pub fn check_file(&self) -> Result<(), String> {
+        let Some(file) = &self.file else {
+            return Err("Sentinel needs config file on disk to save state. Exiting...".to_owned());
+        };
+        rustix::fs::access(file, rustix::fs::Access::WRITE_OK).map_err(|error| {
+            let reason = common::log::os_text(&error.into());
+            format!("Sentinel config file {} is not writable: {reason}. Exiting...", file.display())
+        })
     }
 }
 
@@ -48,21 +69,26 @@ impl Default for Config {
 pub fn load(args: &[Vec<u8>]) -> Result<Config, FatalError> {
     let mut config = Config::default();
     let (file, options) = match args.first() {
-        Some(first) if !first.starts_with(b"--") => (Some(first), &args[1..]),
+        Some(first) if !first.starts_with(b"-") => (Some(first), &args[1..]),
         _ => (None, args),
     };
     let base = std::env::current_dir().unwrap_or_default();
+    config.file = file.map(|file| base.join(OsStr::from_bytes(file)));
     let is_secret = |name: &[u8]| name.eq_ignore_ascii_case(b"requirepass");
     let mut sink = |line: &Line| set(&mut config, &line.args);
     let mut source = Source::new(base, &is_secret, &mut sink);
+    let mut lines_before = 0;
     if let Some(file) = file {
-        source.read_path(file)?;
+        let text = source.load(file)?;
+        lines_before = text.iter().filter(|&&byte| byte == b'\n').count();
+        source.read_text(&text, 1)?;
     }
-    source.read_text(&lines(options), 1)?;
+    // Redis appends the options to the file's text behind a newline, and counts on.
+    source.read_text(&lines(options), lines_before + 1)?;
     Ok(config)
 }
 
-/// `--port 26380 --loglevel verbose` as lines of a file.
+/// `--port 26380 --loglevel verbose` as lines of a file. `--sentinel` may stand alone: it only says which program is meant.
 fn lines(options: &[Vec<u8>]) -> Vec<u8> {
     let mut text = Vec::new();
     for option in options {
@@ -83,6 +109,9 @@ fn lines(options: &[Vec<u8>]) -> Vec<u8> {
 fn set(config: &mut Config, args: &[Vec<u8>]) -> Result<(), String> {
     let name = String::from_utf8_lossy(&args[0]).to_lowercase();
     let values = &args[1..];
+    if name == "sentinel" && values.is_empty() {
+        return Ok(());
+    }
     if name == "sentinel" {
         return Err("this build does not monitor masters yet".to_owned());
     }

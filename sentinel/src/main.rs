@@ -9,6 +9,7 @@ mod context;
 mod run;
 mod sentinel;
 
+use common::config::FatalError;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 
@@ -20,7 +21,7 @@ fn main() {
             common::REDIS_VERSION,
             env!("CARGO_PKG_VERSION")
         )),
-        Some(b"-h" | b"--help") => print("Usage: ochre-sentinel [/path/to/sentinel.conf] [options]\n"),
+        Some(b"-h" | b"--help") => print("Usage: ochre-sentinel /path/to/sentinel.conf [options]\n"),
         _ => start(&args),
     };
     std::process::exit(code);
@@ -31,14 +32,25 @@ fn print(text: &str) -> i32 {
 }
 
 fn start(args: &[Vec<u8>]) -> i32 {
-    let config = match config::load(args) {
+    let loaded = config::load(args);
+    let defaults = config::Config::default();
+    let config = loaded.as_ref().unwrap_or(&defaults);
+    common::log::start(config.log_threshold, config.log_file.as_deref(), common::log::Role::Sentinel);
+    let config = match loaded {
         Ok(config) => config,
+        Err(error @ FatalError::Open { .. }) => {
+            tracing::warn!("{error}");
+            return 1;
+        }
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "{error}");
             return 1;
         }
     };
-    common::log::start(config.log_threshold, config.log_file.as_deref(), common::log::Role::Sentinel);
+    if let Err(reason) = config.check_file() {
+        tracing::warn!("{reason}");
+        return 1;
+    }
     tracing::warn!(
         "Ochre sentinel version={}, pid={}, just started",
         env!("CARGO_PKG_VERSION"),

@@ -67,17 +67,25 @@ async fn serve(config: Config) -> i32 {
     let mut sentinel = Sentinel::new(config, Box::leak(Box::new(command_table())));
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened to");
+    // Who listens without hearing: a terminal that goes away must not end what was started from it.
+    let _hangup = signal(SignalKind::hangup()).expect("signals can be listened to");
     let mut events = Vec::new();
     loop {
         tokio::select! {
             biased;
             () = std::future::poll_fn(|cx| mailbox.poll_drain(cx, &mut events)) => sentinel.turn(&mut events),
-            _ = terminate.recv() => sentinel.shutdown = true,
-            _ = interrupt.recv() => sentinel.shutdown = true,
+            _ = terminate.recv() => end_by(&mut sentinel, "SIGTERM"),
+            _ = interrupt.recv() => end_by(&mut sentinel, "SIGINT"),
         }
         if sentinel.shutdown {
+            tracing::warn!("User requested shutdown...");
             tracing::warn!("Sentinel is now ready to exit, bye bye...");
             return 0;
         }
     }
+}
+
+fn end_by(sentinel: &mut Sentinel, signal: &str) {
+    tracing::warn!("Received {signal} scheduling shutdown...");
+    sentinel.shutdown = true;
 }

@@ -187,6 +187,7 @@ impl Actor {
             Some("ERR max number of clients reached")
         } else if server.config.protected_mode && server.config.requirepass.is_empty() && !link.is_loopback()
         {
+            server.stats.rejected_connections += 1;
             Some(PROTECTED)
         } else {
             server.stats.connections += 1;

@@ -27,6 +27,34 @@ pub struct Waiting {
     pub by_signal: bool,
 }
 
+/// When buffers that connections share and nobody needs are freed (DEBUG REPLYBUFFER).
+#[derive(Clone, Copy, Debug)]
+pub struct Trimming {
+    /// It is done at all.
+    pub is_on: bool,
+    /// Time between two looks, ms; with each tick at the least, `None` is never.
+    pub every_ms: Option<i64>,
+    /// Unix ms of the last look.
+    pub done_ms: i64,
+}
+
+impl Default for Trimming {
+    fn default() -> Self {
+        Self { is_on: true, every_ms: Some(0), done_ms: 0 }
+    }
+}
+
+impl Trimming {
+    /// Whether it is time for a look, which then counts as done.
+    pub fn is_due(&mut self, now_ms: i64) -> bool {
+        let is_due = self.is_on && self.every_ms.is_some_and(|every| now_ms - self.done_ms >= every);
+        if is_due {
+            self.done_ms = now_ms;
+        }
+        is_due
+    }
+}
+
 /// The process.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -60,6 +88,8 @@ pub struct Lifecycle {
     pub ports: (u16, u16),
     /// Unix ms when the log last said what there is.
     pub reported_ms: i64,
+    /// Freeing buffers that nobody needs.
+    pub trimming: Trimming,
 }
 
 impl Lifecycle {
@@ -81,6 +111,7 @@ impl Lifecycle {
             startup_bytes: 0,
             ports: (0, 0),
             reported_ms: 0,
+            trimming: Trimming::default(),
         }
     }
 }

@@ -77,8 +77,8 @@ fn fail(text: &str) -> i32 {
 fn become_sentinel(args: &[Vec<u8>]) -> i32 {
     use std::os::unix::process::CommandExt;
     let path = std::env::current_exe().unwrap_or_default().with_file_name("ochre-sentinel");
-    let rest = args.iter().filter(|arg| *arg != b"--sentinel").cloned().map(std::ffi::OsString::from_vec);
-    let error = std::process::Command::new(&path).args(rest).exec();
+    let args = args.iter().cloned().map(std::ffi::OsString::from_vec);
+    let error = std::process::Command::new(&path).args(args).exec();
     fail(&format!("failed to execute {}: {error}", path.display()))
 }
 

@@ -35,6 +35,12 @@ impl Server {
         }
     }
 
+    /// Ends as a shutdown does, so far that a new process can take this one's place. False if the last save failed.
+    pub fn prepare_restart(&mut self) -> bool {
+        self.begin(Shutdown { save: None, now: true, force: false });
+        self.lifecycle.shutdown.is_some()
+    }
+
     fn begin(&mut self, mut wish: Shutdown) {
         tracing::warn!("User requested shutdown...");
         supervise::tell(self.lifecycle.supervisor, "STOPPING=1\n");

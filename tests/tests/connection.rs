@@ -246,3 +246,24 @@ fn watched_keys_are_a_client_s_memory() {
     client.run("UNWATCH");
     wait_until("it holds no more than before", || memory() == before);
 }
+
+#[test]
+fn odd_ends_of_numbers_and_keys() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        // Keys that a command may do without are no mistake where they can't be found.
+        assert_eq!(client.run("COMMAND GETKEYS EVAL x 5 a"), "*0\r\n");
+        assert_eq!(client.run("COMMAND GETKEYS EVAL x 1 a"), "*1\r\n$1\r\na\r\n");
+        let refused = "-ERR Invalid arguments specified for command\r\n";
+        assert_eq!(client.run("COMMAND GETKEYS ZUNION 5 a"), refused);
+        // The last moment there is, rounded to seconds.
+        client.run("SET k v PXAT 9223372036854775807");
+        assert_eq!(client.run("EXPIRETIME k"), ":9223372036854776\r\n");
+        assert_eq!(client.run("PEXPIRETIME k"), ":9223372036854775807\r\n");
+        assert_eq!(client.run("PEXPIREAT k 4000000000499"), ":1\r\n");
+        assert_eq!(client.run("EXPIRETIME k"), ":4000000000\r\n");
+        assert_eq!(client.run("PEXPIREAT k 4000000000500"), ":1\r\n");
+        assert_eq!(client.run("EXPIRETIME k"), ":4000000001\r\n");
+    }
+}

@@ -175,3 +175,64 @@ fn large_requests_and_replies_are_logged() {
         ],
     );
 }
+
+#[test]
+fn keys_over_their_time_show_as_a_share() {
+    let server = Server::start();
+    let mut client = server.client();
+    client.run("DEBUG SET-ACTIVE-EXPIRE 0");
+    assert_eq!(server.info("expired_stale_perc"), "0.00");
+    for key in 0..1000 {
+        client.run(&format!("SET key:{key} v PXAT {}", if key % 4 == 0 { 1 } else { 4_000_000_000_000_i64 }));
+    }
+    // A sample of 64 keys, again and again.
+    let shares: Vec<f64> = (0..50).map(|_| number(&server, "expired_stale_perc")).collect();
+    let average = shares.iter().sum::<f64>() / shares.len() as f64;
+    assert!((15.0..35.0).contains(&average), "{shares:?}");
+    client.run("DEBUG SET-ACTIVE-EXPIRE 1");
+    wait_until("they are gone", || server.info("expired_stale_perc") == "0.00");
+    assert_eq!(client.run("DBSIZE"), ":750\r\n");
+}
+
+#[test]
+fn large_buffers_are_remembered_for_a_while() {
+    let server = Server::start();
+    let mut client = server.client();
+    let (input, output) = ("client_recent_max_input_buffer", "client_recent_max_output_buffer");
+    assert!(number(&server, input) < 100_000.0 && number(&server, output) < 100_000.0);
+    // A request that comes in two parts, and a reply that nobody reads.
+    let mut slow = server.client();
+    slow.send_raw(
+        format!("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$3000000\r\n{}", "v".repeat(2_000_000)).as_bytes(),
+    );
+    wait_until("the first part counts", || number(&server, input) > 1_900_000.0);
+    slow.send_raw(format!("{}\r\n", "v".repeat(1_000_000)).as_bytes());
+    assert_eq!(slow.read(), "+OK\r\n");
+    for _ in 0..10 {
+        slow.send(&["GET", "big"]);
+    }
+    wait_until("replies wait", || number(&server, output) > 10_000_000.0);
+    (0..10).for_each(|_| assert_eq!(slow.read().len(), 3_000_000));
+    drop(slow);
+    assert_eq!(client.run("PING"), "+PONG\r\n");
+    assert!(number(&server, input) > 1_900_000.0 && number(&server, output) > 10_000_000.0);
+    wait_until("both are forgotten", || {
+        number(&server, input) < 100_000.0 && number(&server, output) < 100_000.0
+    });
+}
+
+#[test]
+fn what_a_thread_does_is_shown() {
+    for (threads, first) in [("1", 1), ("2", 0)] {
+        let server = Settings::new().set("io-threads", threads).start();
+        let _client = server.client();
+        wait_until("a thread has clients", || {
+            // The one that asks, and the one above.
+            !server.info(&format!("io_thread_{}", 1 - first)).starts_with("clients=0,")
+        });
+        if first == 0 {
+            assert_eq!(server.info("io_thread_0"), "clients=0,reads=0,writes=0");
+        }
+        assert!(number(&server, "used_active_time_main_thread") > 0.0);
+    }
+}

@@ -245,6 +245,12 @@ impl<X: Extension> Client<X> {
             + self.subscribed_bytes
     }
 
+    /// Bytes of the buffers of its requests, free ones among them.
+    pub fn input_bytes(&self) -> usize {
+        let (used, free) = self.query_buffer(self.ext.held());
+        used + free
+    }
+
     /// Bytes in the buffers of its requests, and free bytes behind them: those on the connection's side, and those that
     /// a command holds. A connection that waits holds none, so that for most clients both are 0.
     fn query_buffer(&self, held: Held) -> (usize, usize) {

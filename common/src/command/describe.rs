@@ -406,8 +406,7 @@ fn for_keys<D: Daemon>(cx: &mut D::Cx<'_>, args: &Args<'_>, with_flags: bool) ->
     if !command.arity.accepts(line.count()) {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
-    let keys =
-        table.keys(id, &line).ok_or(CommandError::Text("ERR Invalid arguments specified for command"))?;
+    let keys = table.keys(id, &line).unwrap_or_default();
     if keys.is_empty() && !command.flags.has(Flags::NO_MANDATORY_KEYS) {
         return Err("ERR Invalid arguments specified for command".into());
     }

@@ -46,16 +46,19 @@ pub struct Run {
 /// Reads the arguments behind the program's own name, which decides on sentinel mode too.
 pub fn parse(program: &[u8], args: &[Vec<u8>]) -> Invocation {
     let program = program.rsplit(|&b| b == b'/').next().unwrap_or_default();
-    if program.ends_with(b"-sentinel") || args.iter().any(|arg| arg == b"--sentinel") {
-        return Invocation::Sentinel;
-    }
+    let is_called_so = |name: &[u8]| program.windows(name.len()).any(|part| part == name);
+    let is_sentinel = is_called_so(b"redis-sentinel")
+        || is_called_so(b"ochre-sentinel")
+        || args.iter().any(|arg| arg == b"--sentinel");
     let words: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+    // What is asked for first is answered for the sentinel, too.
     match words.as_slice() {
         [b"-v" | b"--version", ..] => Invocation::Version,
         [b"-h" | b"--help", ..] => Invocation::Help,
         [b"--test-memory", megabytes] => Invocation::TestMemory(leading_number(megabytes)),
         [b"--test-memory", ..] => Invocation::TestMemoryUsage,
         [b"--check-system", ..] => Invocation::CheckSystem,
+        _ if is_sentinel => Invocation::Sentinel,
         _ => Invocation::Run(parse_run(args)),
     }
 }
@@ -148,5 +151,8 @@ mod tests {
         check("ochre-server", &["--check-system"], Invocation::CheckSystem);
         check("ochre-server", &["x.conf", "--sentinel"], Invocation::Sentinel);
         check("/usr/bin/redis-sentinel", &["x.conf"], Invocation::Sentinel);
+        check("redis-sentinel-7", &[], Invocation::Sentinel);
+        check("/x-sentinel/ochre-server", &["--sentinel"], Invocation::Sentinel);
+        check("redis-sentinel", &["--version"], Invocation::Version);
     }
 }

@@ -66,6 +66,12 @@ impl Server {
         limit.map(|bytes| bytes.max(LIMIT_MIN))
     }
 
+    /// What each client holds that may be cut off, bytes; `None` without a limit.
+    pub fn held_by_clients(&self) -> Option<Vec<usize>> {
+        self.client_memory_limit()?;
+        Some(self.clients.iter().filter(|client| counts(client)).map(|client| client.memory()).collect())
+    }
+
     /// Cuts off the biggest clients until the others are within the limit; `more` are bytes that one of them holds besides.
     /// Whether there were any: what they hold is freed by their connections, a moment later.
     pub fn evict_clients(&mut self, more: Option<(Slot, usize)>) -> bool {

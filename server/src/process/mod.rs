@@ -3,6 +3,7 @@
 pub mod check;
 pub mod daemon;
 pub mod kernel;
+pub mod restart;
 pub mod supervise;
 pub mod title;
 

@@ -12,6 +12,7 @@ static PROGRAM: OnceLock<String> = OnceLock::new();
 /// Makes room for titles. Must be called before there are threads, and after the arguments were read.
 pub fn prepare(program: &[u8]) {
     let _ = PROGRAM.set(OsString::from_vec(program.to_vec()).to_string_lossy().into_owned());
+    super::restart::remember();
     sys::reserve_title();
 }
 

@@ -1,9 +1,11 @@
 //! Counters for INFO and its kin.
 
 mod latency;
+mod peaks;
 mod slow;
 
 pub use latency::LatencyHistogram;
+pub use peaks::{Peaks, RecentPeaks};
 pub use slow::{LogKind, Sample, Series, Slow, SlowEntry, secrets};
 
 use common::command::CommandError;
@@ -55,6 +57,8 @@ pub struct Stats {
     pub byte_rates: [Rate; 3],
     /// What connections had read and written when the counters were last set to zero.
     pub traffic_before: common::net::TrafficCounts,
+    /// The largest buffers that clients had of late.
+    pub peaks: RecentPeaks,
     /// Time spent in the expire cycle, nanoseconds.
     pub expire_cycle_ns: u64,
     /// Longest turn of the actor, or step of its background work, microseconds.
@@ -68,6 +72,8 @@ pub struct Stats {
     pub turns_ns: u64,
     /// Likewise, when the expire cycle last asked.
     turns_ns_before: u64,
+    /// Time that turns and background work took since the start, nanoseconds.
+    pub active_ns: u64,
     /// By [`common::command::CommandId::index`].
     pub commands: Vec<CommandStats>,
     /// By error code.
@@ -121,7 +127,8 @@ impl Stats {
 
     /// CONFIG RESETSTAT; `traffic` is what connections read and wrote so far.
     pub fn reset(&mut self, traffic: common::net::TrafficCounts) {
-        *self = Self { traffic_before: traffic, ..Self::new(self.commands.len()) };
+        let (active_ns, peaks) = (self.active_ns, self.peaks);
+        *self = Self { traffic_before: traffic, active_ns, peaks, ..Self::new(self.commands.len()) };
     }
 
     /// Counts an error reply by its code.
@@ -160,6 +167,7 @@ impl Stats {
     /// Takes note of a step between turns, which keeps clients waiting just as long.
     #[inline]
     pub fn note_step(&mut self, lasted_ns: u64) {
+        self.active_ns += lasted_ns;
         self.longest_turn_us = self.longest_turn_us.max(lasted_ns / 1000);
     }
 }

@@ -658,6 +658,29 @@ mod tests {
         assert!((0..MANY / 4).filter(|&n| due(n)).all(|n| reported.contains(&key(n))));
     }
 
+    #[test]
+    fn slots_are_read_only_where_something_may_be_due() {
+        let mut table = filled(MANY / 4);
+        for n in 0..MANY / 4 {
+            let at = table.find(table.seed().hash(&key(n)), &key(n)).expect("present");
+            table.note_due(at, 100);
+        }
+        // All are looked into, after which regions remember a bound that their segments have no more.
+        let mut from = Some(0);
+        while let Some(prefix) = from {
+            from = table.visit_due(prefix, 101, &mut 100, |_| NEVER);
+        }
+        let cost = |table: &mut Table<EntryBox>, tick| {
+            let mut budget = 1_000_000;
+            assert!(table.visit_due(0, tick, &mut budget, |_| panic!("nothing is due")).is_none());
+            1_000_000 - budget
+        };
+        let regions = table.regions();
+        assert_eq!(cost(&mut table, 100), regions);
+        assert!(cost(&mut table, 101) > regions, "reading slots is not for nothing");
+        assert_eq!(cost(&mut table, 101), regions, "the bounds were raised");
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Insert(u16),

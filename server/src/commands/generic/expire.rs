@@ -99,8 +99,9 @@ pub(super) fn ttl(cx: &mut Cx<'_>, args: &mut Args<'_>, unit_ms: i64, absolute: 
         Some(None) => reply(&mut cx.reply, -1),
         Some(Some(at_ms)) => {
             let ms = if absolute { at_ms } else { (at_ms - now_ms).max(0) };
-            // Seconds are rounded to the nearest.
-            reply(&mut cx.reply, if unit_ms == 1 { ms } else { ms.saturating_add(500) / 1000 });
+            // Seconds are rounded to the nearest; half a second may be added to the last moment there is.
+            let seconds = || ms / 1000 + i64::from(ms % 1000 >= 500);
+            reply(&mut cx.reply, if unit_ms == 1 { ms } else { seconds() });
         }
     }
     Ok(Outcome::Done)

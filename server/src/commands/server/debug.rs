@@ -1,6 +1,6 @@
 //! DEBUG, as far as tests and operators use it.
 
-use super::{digest, inspect};
+use super::{buffers, digest, inspect, restart};
 use crate::config::rewrite::Extent;
 use crate::context::Cx;
 use crate::replication::Propagate;
@@ -38,6 +38,10 @@ pub(super) fn debug(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
             cx.reply.error(args.next());
             Ok(Outcome::Done)
         }
+        (b"client-eviction", 0) => buffers::eviction(cx),
+        (b"replybuffer", 2) => buffers::reply_buffers(cx, args),
+        (b"restart", _) => restart::restart(cx, args, true),
+        (b"crash-and-recover", _) => restart::restart(cx, args, false),
         (b"htstats", 1) => table_stats(cx, args),
         (b"htstats-key", 1) => inspect::table_stats(cx, args),
         (b"listpack", 1) => inspect::listpack(cx, args),
@@ -146,9 +150,13 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "CHANGE-REPL-ID",
         "    Change the replication IDs of the instance.",
         "    Dangerous: should be used only for testing the replication subsystem.",
+        "CLIENT-EVICTION",
+        "    Show low level client eviction pools info (maxmemory-clients).",
         "CONFIG-REWRITE-FORCE-ALL",
         "    Like CONFIG REWRITE but writes all configuration options, including",
         "    keywords not listed in original configuration file or default values.",
+        "CRASH-AND-RECOVER [<milliseconds>]",
+        "    Hard crash and restart after a <milliseconds> delay (default 0).",
         "DIGEST",
         "    Output a hex signature representing the current DB content.",
         "DIGEST-VALUE <key> [<key> ...]",
@@ -200,6 +208,12 @@ fn help(cx: &mut Cx<'_>) -> CommandResult {
         "    * NOSAVE: the database will be loaded from an existing RDB file.",
         "REPLICATE <string>",
         "    Replicates the provided string to replicas, allowing data divergence.",
+        "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|time>",
+        "    Time in milliseconds after which buffers that no connection needed are freed.",
+        "REPLYBUFFER RESIZING <0|1>",
+        "    Enable or disable freeing buffers that no connection needs.",
+        "RESTART [<milliseconds>]",
+        "    Graceful restart: save config, db, restart after a <milliseconds> delay (default 0).",
         "SDSLEN <key>",
         "    Show low level SDS string info representing `key` and value.",
         "SEGFAULT",

@@ -1,5 +1,6 @@
 //! The server group: operators' commands.
 
+mod buffers;
 mod commandlog;
 mod config;
 mod debug;
@@ -11,6 +12,7 @@ mod inspect;
 mod latency;
 mod lolwut;
 mod memory;
+mod restart;
 mod slowlog;
 
 use super::{doc, sub};

@@ -42,6 +42,9 @@ pub(crate) const MOST_REGION_BITS: u8 = if cfg!(test) { 3 } else { 11 };
 /// No item of the segment has an expiry.
 pub(crate) const NEVER: u32 = u32::MAX;
 
+/// Slots whose bounds are read for a region's in the time that a search spends on one of them.
+const SLOTS_STREAMED: usize = 4;
+
 /// What the directory knows of a segment.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
@@ -643,8 +646,11 @@ impl<T: Item> Directory<T> {
             let number = self.region_of(hash);
             let first = self.regions[number].index(hash);
             let loc = self.canonical(number, first);
-            if first == 0 {
+            // A bound that is late enough as it stands is not worth a look at the slots, which a walk over many keys
+            // would pay for each time.
+            if first == 0 && self.regions[number].earliest < tick {
                 self.refresh_region_bound(number);
+                *budget = budget.saturating_sub(self.regions[number].slots.len() / SLOTS_STREAMED);
             }
             let region = &self.regions[number];
             let skip_region = region.earliest >= tick;
@@ -666,16 +672,15 @@ impl<T: Item> Directory<T> {
         region.start.checked_add(size).map(Hash)
     }
 
-    /// Recomputes a region's bound from its slots; streams through 32 KB at most.
+    /// Recomputes a region's bound from its slots; streams through 32 KB at most. Only the first of those that name the same
+    /// segment counts; to look at the others costs less than to find out how many there are before going on.
     fn refresh_region_bound(&mut self, number: usize) {
         let region = &mut self.regions[number];
-        let mut index = 0;
-        let mut earliest = NEVER;
-        while index < region.slots.len() {
-            earliest = earliest.min(region.slots[index].earliest);
-            index += region.span(index);
-        }
-        region.earliest = earliest;
+        let full_depth = region.full_depth();
+        let is_first = |index: usize, slot: &Slot| index & ((1 << (full_depth - slot.depth)) - 1) == 0;
+        let slots = region.slots.iter().enumerate();
+        let earliest = slots.map(|(index, slot)| if is_first(index, slot) { slot.earliest } else { NEVER });
+        region.earliest = earliest.min().unwrap_or(NEVER);
     }
 
     // --- shape -------------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ mod stats;
 use crate::context::Cx;
 use crate::pause::{Held, Reason};
 use crate::server::Server;
+use crate::stats::Peaks;
 use common::command::{Args, CommandResult, Outcome};
+use common::net::TrafficCounts;
 use std::fmt::Write;
 use store::{Db, DbIndex};
 
@@ -19,6 +21,7 @@ const SECTIONS: &[(&str, bool, Section)] = &[
     ("clients", true, clients_section),
     ("memory", true, memory::section),
     ("persistence", true, crate::persistence::info),
+    ("threads", true, threads_section),
     ("stats", true, stats::section),
     ("replication", true, crate::replication::info),
     ("cpu", true, cpu_section),
@@ -73,6 +76,7 @@ fn server_section(server: &mut Server, out: &mut String) {
     line(out, "redis_git_dirty", 0);
     line(out, "redis_build_id", env!("CARGO_PKG_VERSION"));
     line(out, "redis_mode", "standalone");
+    line(out, "server_mode", "standalone"); // the same in Valkey
     line(out, "server_name", "ochre");
     line(out, "ochre_version", env!("CARGO_PKG_VERSION"));
     line(
@@ -97,6 +101,7 @@ fn server_section(server: &mut Server, out: &mut String) {
     line(out, "uptime_in_days", uptime_s / 86_400);
     line(out, "hz", server.config.hz);
     line(out, "configured_hz", server.config.hz);
+    line(out, "clients_hz", server.config.hz);
     line(out, "lru_clock", server.time.access_clock());
     line(out, "executable", server.lifecycle.executable.display());
     line(out, "config_file", server.lifecycle.config_file.as_deref().unwrap_or("".as_ref()).display());
@@ -123,14 +128,14 @@ fn clients_section(server: &mut Server, out: &mut String) {
     let pubsub = server.clients.iter().filter(|client| client.subscriptions() > 0).count();
     let watching = server.clients.iter().filter(|client| !client.ext.watches.is_empty()).count();
     let replicas = server.clients.iter().filter(|client| client.ext.replica.is_some()).count();
-    let most_input =
-        server.clients.iter().filter_map(|c| c.link()).map(|link| link.query_buffer().0).max().unwrap_or(0);
-    let most_output = server.clients.iter().map(|client| client.unsent()).max().unwrap_or(0);
+    let now = server.clients.iter().map(Peaks::of).fold(Peaks::default(), Peaks::or);
+    server.stats.peaks.note(server.time.now_ms(), now);
+    let most = server.stats.peaks.recent();
     line(out, "connected_clients", server.clients.len() - replicas);
     line(out, "cluster_connections", 0);
     line(out, "maxclients", server.config.max_clients);
-    line(out, "client_recent_max_input_buffer", most_input);
-    line(out, "client_recent_max_output_buffer", most_output);
+    line(out, "client_recent_max_input_buffer", most.input);
+    line(out, "client_recent_max_output_buffer", most.output);
     line(out, "blocked_clients", server.blocked.len());
     line(out, "tracking_clients", server.tracking.clients());
     line(out, "pubsub_clients", pubsub);
@@ -155,7 +160,23 @@ fn pause_fields(server: &Server, out: &mut String) {
     line(out, "paused_timeout_milliseconds", left_ms);
 }
 
-fn cpu_section(_: &mut Server, out: &mut String) {
+/// What each thread does for connections, as Redis 8 shows it. Where there are several, the first is the actor's, which
+/// has none.
+fn threads_section(server: &mut Server, out: &mut String) {
+    let homes = &server.outside.homes;
+    let actor = (server.config.io_threads > 1).then(|| (0, TrafficCounts::default()));
+    let others = homes.iter().map(|home| (home.open(), home.traffic().counts()));
+    for (thread, (clients, counts)) in actor.into_iter().chain(others).enumerate() {
+        let (reads, writes) = (counts.reads, counts.writes);
+        line(
+            out,
+            &format!("io_thread_{thread}"),
+            format_args!("clients={clients},reads={reads},writes={writes}"),
+        );
+    }
+}
+
+fn cpu_section(server: &mut Server, out: &mut String) {
     let (user, system) = crate::process::cpu_seconds();
     line(out, "used_cpu_sys", format_args!("{system:.6}"));
     line(out, "used_cpu_user", format_args!("{user:.6}"));
@@ -164,6 +185,13 @@ fn cpu_section(_: &mut Server, out: &mut String) {
     line(out, "used_cpu_user_children", "0.000000");
     line(out, "used_cpu_sys_main_thread", format_args!("{main_system:.6}"));
     line(out, "used_cpu_user_main_thread", format_args!("{main_user:.6}"));
+    // Of Valkey 9: time that the actor had something to do.
+    let active_us = server.stats.active_ns / 1000;
+    line(
+        out,
+        "used_active_time_main_thread",
+        format_args!("{}.{:06}", active_us / 1_000_000, active_us % 1_000_000),
+    );
 }
 
 fn commandstats_section(server: &mut Server, out: &mut String) {

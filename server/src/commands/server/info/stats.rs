@@ -3,8 +3,32 @@
 use super::line;
 use crate::server::Server;
 use common::pubsub::Target;
+use store::DbIndex;
+
+/// Keys of each database that are asked for [`stale_percent`].
+const STALE_SAMPLES: usize = 64;
+
+/// Of the keys with an expiry, how many of a hundred are over their time and still there, as a sample of them tells.
+fn stale_percent(server: &mut Server) -> f64 {
+    let now_ms = server.time.now_ms();
+    let (mut stale, mut all) = (0.0, 0.0);
+    for index in 0..server.keyspace.count() {
+        let random = server.rng.u64(..);
+        let db = server.keyspace.db_mut(DbIndex(index));
+        let (mut sampled, mut past) = (0_usize, 0_usize);
+        db.sample_volatile(random, STALE_SAMPLES, |_, _, at_ms| {
+            sampled += 1;
+            past += usize::from(at_ms <= now_ms);
+        });
+        let expires = db.expires() as f64;
+        stale += expires * past as f64 / sampled.max(1) as f64;
+        all += expires;
+    }
+    100.0 * stale / f64::max(all, 1.0)
+}
 
 pub(super) fn section(server: &mut Server, out: &mut String) {
+    let stale_percent = stale_percent(server);
     let stats = &server.stats;
     let traffic = server.outside.traffic() - stats.traffic_before;
     let [input, output, replica_output] = &stats.byte_rates;
@@ -28,7 +52,7 @@ pub(super) fn section(server: &mut Server, out: &mut String) {
     // Redis's name and Valkey's.
     line(out, "expired_subkeys", stats.expired_fields);
     line(out, "expired_fields", stats.expired_fields);
-    line(out, "expired_stale_perc", "0.00");
+    line(out, "expired_stale_perc", format_args!("{stale_percent:.2}"));
     line(out, "expired_time_cap_reached_count", stats.expired_time_cap_reached);
     line(out, "expire_cycle_cpu_milliseconds", stats.expire_cycle_ns / 1_000_000);
     line(out, "evicted_keys", server.eviction.evicted);
