@@ -27,6 +27,7 @@ use std::sync::LazyLock;
 use leaf::{Leaf, SLOTS};
 use triomphe::Arc;
 
+use crate::grow::reserve;
 use crate::hash::{Hash, Seed};
 use crate::relocate::Mover;
 use crate::value::SharedBytes;
@@ -229,6 +230,43 @@ impl<const V: usize> Dict<V> {
         }
     }
 
+    /// Where the leaf ends that a place in the hash's range lies in.
+    pub(crate) fn leaf_end(&self, position: u64) -> u64 {
+        self.leaf_from(position).2.unwrap_or(Span::WHOLE.end)
+    }
+
+    /// Shows the items from one place in the hash's range up to another.
+    pub(crate) fn each_between<'a>(&'a self, from: u64, end: u64, mut show: impl FnMut(&'a [u8], &'a [u8])) {
+        let mut at = from;
+        while at < end {
+            let (leaf, first, next) = self.leaf_from(at);
+            let next = next.unwrap_or(Span::WHOLE.end);
+            let is_within = from <= first && next <= end;
+            for slot in 0..leaf.len() {
+                let (key, value) = leaf.item(slot);
+                if is_within || (from..end).contains(&dict_hash(key).prefix()) {
+                    show(key, value);
+                }
+            }
+            at = next;
+        }
+    }
+
+    /// Shows all items with their hashes, in the order of these.
+    pub(crate) fn each_in_order<'a>(&'a self, mut show: impl FnMut(Hash, &'a [u8], &'a [u8])) {
+        let (mut at, mut items) = (Some(0), Vec::with_capacity(SLOTS));
+        while let Some(from) = at {
+            let (leaf, _, next) = self.leaf_from(from);
+            items.extend((0..leaf.len()).map(|slot| {
+                let (key, value) = leaf.item(slot);
+                (dict_hash(key), key, value)
+            }));
+            items.sort_unstable_by_key(|(hash, ..)| hash.0);
+            items.drain(..).for_each(|(hash, key, value)| show(hash, key, value));
+            at = next;
+        }
+    }
+
     /// All items.
     pub fn iter(&self) -> Iter<'_, V> {
         let (leaf, _, next) = self.leaf_from(0);
@@ -384,9 +422,11 @@ fn insert<const V: usize>(node: &mut Arc<Node<V>>, span: Span, new: New<'_>) -> 
             kids[at].count += usize::from(added);
             let Some(Half { first, count, node }) = half else { return (added, None) };
             kids[at].count -= count;
+            reserve(kids, 1);
             kids.insert(at + 1, Kid { first, count, node });
             let half = (kids.len() > KIDS).then(|| {
                 let right = kids.split_off(KIDS / 2);
+                kids.shrink_to_fit();
                 let count = right.iter().map(|kid| kid.count).sum();
                 Half { first: right[0].first, count, node: Arc::new(Node::Inner(right)) }
             });

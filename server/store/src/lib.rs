@@ -12,6 +12,7 @@ compile_error!("table words keep 16 hash bits above a 48-bit address: a 64-bit t
 mod db;
 mod dict;
 mod entry;
+mod grow;
 mod hash;
 mod hash_value;
 pub mod hyperloglog;

@@ -126,6 +126,15 @@ impl Listpack {
         Self::default()
     }
 
+    /// So many elements whose bytes these are, as they are made here.
+    pub(crate) fn of_entries(entries: &[u8], count: usize) -> Self {
+        let mut room = Room::with(entries.len());
+        room.bytes_mut()[..entries.len()].copy_from_slice(entries);
+        room.set_used(0, entries.len());
+        room.set_count(count);
+        Self { room }
+    }
+
     /// Number of elements.
     #[inline]
     pub fn len(&self) -> usize {
@@ -148,8 +157,9 @@ impl Listpack {
         self.room.allocated()
     }
 
+    /// The bytes of the elements.
     #[inline]
-    fn entries(&self) -> &[u8] {
+    pub(crate) fn entries(&self) -> &[u8] {
         self.room.used()
     }
 
@@ -163,11 +173,7 @@ impl Listpack {
         if count == 0 {
             return Ok(Self::new());
         }
-        let mut room = Room::with(entries.len());
-        room.bytes_mut()[..entries.len()].copy_from_slice(entries);
-        room.set_used(0, entries.len());
-        room.set_count(count);
-        Ok(Self { room }.spelled_as_here())
+        Ok(Self::of_entries(entries, count).spelled_as_here())
     }
 
     /// The same elements, integers among them kept as such. Redis finds a number also where a listpack from elsewhere holds
@@ -189,12 +195,16 @@ impl Listpack {
 
     /// Appends the listpack in Redis's format to `out`.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        let total = u32::try_from(self.total_bytes()).expect("a listpack stays below 4 GB");
-        out.reserve(self.total_bytes());
+        Self::write_entries(self.entries(), self.len(), out);
+    }
+
+    /// As [`Self::write_to`], of so many elements whose bytes these are.
+    pub(crate) fn write_entries(entries: &[u8], count: usize, out: &mut Vec<u8>) {
+        let total = u32::try_from(entries.len() + FRAME).expect("a listpack stays below 4 GB");
+        out.reserve(entries.len() + FRAME);
         out.extend_from_slice(&total.to_le_bytes());
-        let count = u16::try_from(self.len()).unwrap_or(UNKNOWN_COUNT);
-        out.extend_from_slice(&count.to_le_bytes());
-        out.extend_from_slice(self.entries());
+        out.extend_from_slice(&u16::try_from(count).unwrap_or(UNKNOWN_COUNT).to_le_bytes());
+        out.extend_from_slice(entries);
         out.push(END);
     }
 
@@ -426,10 +436,15 @@ pub struct Iter<'a> {
     left: &'a [u8],
 }
 
-impl Iter<'_> {
-    /// The elements that a walk backwards has passed: `front` is this iterator after it.
-    pub fn behind(&self, front: &Self) -> Self {
-        Self { left: &self.left[front.left.len()..] }
+impl<'a> Iter<'a> {
+    /// Walks elements whose bytes these are.
+    pub(crate) fn over(left: &'a [u8]) -> Self {
+        Self { left }
+    }
+
+    /// The bytes of the elements that are left.
+    pub(crate) fn left(&self) -> &'a [u8] {
+        self.left
     }
 }
 
@@ -529,7 +544,7 @@ impl Head {
 }
 
 #[inline]
-fn back_length_size(rest: usize) -> usize {
+pub(crate) fn back_length_size(rest: usize) -> usize {
     match rest {
         0..=127 => 1,
         128..=16_383 => 2,
@@ -537,6 +552,29 @@ fn back_length_size(rest: usize) -> usize {
         2_097_152..=268_435_455 => 4,
         _ => 5,
     }
+}
+
+/// Appends a number's entry.
+#[inline]
+pub(crate) fn append_int(entries: &mut Vec<u8>, n: i64) {
+    if let 0..0x80 = n {
+        return entries.extend_from_slice(&[n as u8, 1]);
+    }
+    let head = Head::int(n);
+    entries.extend_from_slice(&head.bytes[..usize::from(head.len)]);
+    append_back_length(entries, head.rest_size());
+}
+
+/// Appends what follows the rest of an entry.
+#[inline]
+pub(crate) fn append_back_length(entries: &mut Vec<u8>, rest: usize) {
+    if rest < 0x80 {
+        return entries.push(rest as u8);
+    }
+    let mut bytes = [0; 5];
+    let bytes = &mut bytes[..back_length_size(rest)];
+    write_back_length(rest, bytes);
+    entries.extend_from_slice(bytes);
 }
 
 #[inline]
@@ -577,7 +615,7 @@ fn decode(entries: &[u8]) -> Option<(Element<'_>, usize)> {
 
 /// The element that `entries` starts with, and its entry's size without the back length.
 #[inline]
-fn decode_rest(entries: &[u8]) -> Option<(Element<'_>, usize)> {
+pub(crate) fn decode_rest(entries: &[u8]) -> Option<(Element<'_>, usize)> {
     let first = *entries.first()?;
     let string = |head: usize, len: usize| {
         let bytes = entries.get(head..head.checked_add(len)?)?;

@@ -2,25 +2,27 @@
 //!
 //! ```text
 //!  SortedSet ─┬─ Listpack: pairs in order                                        encoding "listpack"
-//!             └─ Box ─┬─ Dict: member → score, 8 bytes                           encoding "skiplist"
-//!                     └─ Order: (score, member) in a counted tree of shared nodes
+//!             └─ Tree: an order, and the scores by hash (tree.rs)                encoding "skiplist"
 //! ```
 //!
-//! Both halves of the large form clone in a reference count each. What Redis calls a skiplist is a tree here; the name
-//! stays, since clients and files know it.
+//! What Redis calls a skiplist is a tree here; the name stays, since clients and files know it. Its parts clone in a
+//! reference count each.
 
 mod build;
+mod index;
+mod leaf;
 mod order;
+mod tree;
 
 use std::collections::HashSet;
 
-use crate::dict::Dict;
 use crate::listpack::{Element, Listpack};
 use crate::number::parse_i64;
 use crate::raw::word::{Tag, Word};
 use crate::relocate::Mover;
 
-use order::{Order, Pairs, Probe};
+use order::{Pairs, Probe};
+pub(crate) use tree::Tree;
 
 pub use build::SortedSetBuilder;
 pub use order::Side;
@@ -52,12 +54,6 @@ pub enum Placed {
     Same,
 }
 
-#[derive(Clone, Default)]
-pub(crate) struct Tree {
-    scores: Dict<8>,
-    order: Order,
-}
-
 enum Repr<'a> {
     Pack(&'a Listpack),
     Tree(&'a Tree),
@@ -72,9 +68,6 @@ enum ReprMut<'a> {
 #[derive(Clone)]
 #[repr(transparent)]
 pub struct SortedSet(Word);
-
-/// In the place of a walk over a sorted set: it has reached the order.
-const IN_ORDER: u64 = 1 << 63;
 
 impl SortedSet {
     fn of_pack(pack: Listpack) -> Self {
@@ -104,14 +97,7 @@ impl SortedSet {
                 pack.relocate(mover);
                 None
             }
-            ReprMut::Tree(_) => {
-                let tree = self.0.relocate::<Tree>(from, mover);
-                if from & IN_ORDER == 0 {
-                    return tree.scores.relocate(from, mover).or(Some(IN_ORDER));
-                }
-                let rank = (from & !IN_ORDER) as usize;
-                tree.order.relocate(rank, mover).map(|next| next as u64 | IN_ORDER)
-            }
+            ReprMut::Tree(_) => self.0.relocate::<Tree>(from, mover).relocate(from, mover),
         }
     }
 }
@@ -196,7 +182,7 @@ impl SortedSet {
     pub fn len(&self) -> usize {
         match self.repr() {
             Repr::Pack(pack) => pack.len() / 2,
-            Repr::Tree(tree) => tree.scores.len(),
+            Repr::Tree(tree) => tree.len(),
         }
     }
 
@@ -217,7 +203,7 @@ impl SortedSet {
     pub fn memory_usage(&self) -> usize {
         match self.repr() {
             Repr::Pack(pack) => pack.memory_usage(),
-            Repr::Tree(tree) => size_of::<Tree>() + tree.scores.memory_usage() + tree.order.memory_usage(),
+            Repr::Tree(tree) => tree.memory_usage(),
         }
     }
 
@@ -225,7 +211,7 @@ impl SortedSet {
     pub fn free_effort(&self) -> usize {
         match self.repr() {
             Repr::Pack(_) => 1,
-            Repr::Tree(tree) => tree.scores.free_effort() + tree.order.node_count(),
+            Repr::Tree(tree) => tree.free_effort(),
         }
     }
 
@@ -233,7 +219,7 @@ impl SortedSet {
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match self.repr() {
             Repr::Pack(pack) => find_in(pack, member).map(|(_, score)| score),
-            Repr::Tree(tree) => tree.scores.get(member).map(score_of),
+            Repr::Tree(tree) => tree.score(member),
         }
     }
 
@@ -241,10 +227,7 @@ impl SortedSet {
     pub fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
         match self.repr() {
             Repr::Pack(pack) => find_in(pack, member),
-            Repr::Tree(tree) => {
-                let score = score_of(tree.scores.get(member)?);
-                Some((tree.order.rank(Probe::Pair(score, member)), score))
-            }
+            Repr::Tree(tree) => tree.rank(member),
         }
     }
 
@@ -270,15 +253,7 @@ impl SortedSet {
             return if found.is_some() { Placed::Moved } else { Placed::New };
         }
         let ReprMut::Tree(tree) = self.repr_mut() else { unreachable!("it is one or the other") };
-        let old = tree.scores.get(member).map(score_of);
-        match old {
-            Some(old) if old == score => return Placed::Same,
-            Some(old) => tree.order.remove(old, member),
-            None => {}
-        }
-        tree.scores.insert(member, &score.to_le_bytes());
-        tree.order.insert(score, member);
-        if old.is_some() { Placed::Moved } else { Placed::New }
+        tree.insert(member, score)
     }
 
     /// Takes a member out; its score.
@@ -289,12 +264,7 @@ impl SortedSet {
                 pack.remove_range(rank * 2, 2);
                 Some(score)
             }
-            ReprMut::Tree(tree) => {
-                let score = score_of(tree.scores.get(member)?);
-                tree.scores.remove(member);
-                tree.order.remove(score, member);
-                Some(score)
-            }
+            ReprMut::Tree(tree) => tree.remove(member),
         }
     }
 
@@ -357,7 +327,7 @@ impl SortedSet {
         self.iter(rank, false).next()
     }
 
-    /// Emits members from `cursor` on, about `count`, and returns the next cursor: see [`Dict::scan`]. A listpack is
+    /// Emits members from `cursor` on, about `count`, and returns the next cursor: see [`Dict::scan`](crate::Dict::scan). A listpack is
     /// emitted whole.
     pub fn scan<'a>(&'a self, cursor: u64, count: usize, mut emit: impl FnMut(Element<'a>, f64)) -> u64 {
         match self.repr() {
@@ -365,9 +335,7 @@ impl SortedSet {
                 self.iter(0, false).for_each(|(member, score)| emit(member, score));
                 0
             }
-            Repr::Tree(tree) => {
-                tree.scores.scan(cursor, count, |member, score| emit(Element::Bytes(member), score_of(score)))
-            }
+            Repr::Tree(tree) => tree.scan(cursor, count, |member, score| emit(Element::Bytes(member), score)),
         }
     }
 
@@ -389,12 +357,11 @@ impl SortedSet {
     }
 
     fn grow(&mut self) {
-        let mut tree = Tree { scores: Dict::default(), order: Order::default() };
+        let mut tree = Tree::default();
         let mut buffer = itoa::Buffer::new();
         for (member, score) in self.iter(0, false) {
             let member = member.as_bytes(&mut buffer);
-            tree.scores.insert(member, &score.to_le_bytes());
-            tree.order.insert(score, member);
+            tree.insert(member, score);
         }
         self.0 = Word::large(tree);
     }
@@ -494,6 +461,9 @@ mod tests {
     }
 
     fn check(set: &SortedSet, model: &Model) {
+        if let Repr::Tree(tree) = set.repr() {
+            tree.check();
+        }
         let pairs = ordered(model);
         let all = |rank, backwards| -> Vec<(Vec<u8>, f64)> {
             set.iter(rank, backwards).map(|(member, score)| (member.to_vec(), score)).collect()
@@ -539,8 +509,10 @@ mod tests {
         Clone,
     }
 
-    fn member(n: u8) -> Vec<u8> {
+    /// Some of them longer than a leaf's bytes, and than 16 bits can count, if wanted.
+    fn member(n: u8, long: bool) -> Vec<u8> {
         match n % 3 {
+            _ if long && n.is_multiple_of(23) => vec![n; 4000 + usize::from(n) * 300],
             0 => n.to_string().into_bytes(),
             1 => format!("member:{n}").into_bytes(),
             _ => vec![n; 1 + usize::from(n) % 90],
@@ -563,14 +535,17 @@ mod tests {
         fn behaves_like_a_sorted_map_and_clones_stay(
             ops in proptest::collection::vec(op(), 0..400),
             entries in prop_oneof![Just(0usize), Just(16), Just(1000)],
+            scores in prop_oneof![Just(1), Just(3), Just(100)],
+            long in any::<bool>(),
         ) {
+            let member = |n| member(n, long);
             let limits = SortedSetLimits { entries, value: 200 };
             let (mut set, mut model) = (SortedSet::default(), Model::new());
             let mut clones = Vec::new();
             for op in &ops {
                 match op {
                     Op::Insert(n, score) => {
-                        let score = f64::from(*score / 8) / 4.0;
+                        let score = f64::from(*score / 8 % scores) / 4.0;
                         let placed = match model.insert(member(*n), score) {
                             None => Placed::New,
                             Some(old) if old == score => Placed::Same,
@@ -603,7 +578,7 @@ mod tests {
             }
             check(&built, &model);
             clones.iter().for_each(|(set, model)| check(set, model));
-            set.settle(&SortedSetLimits { entries: 1000, value: 200 });
+            set.settle(&SortedSetLimits { entries: 1000, value: 100_000 });
             prop_assert_eq!(set.encoding(), "listpack");
             check(&set, &model);
         }

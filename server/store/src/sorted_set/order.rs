@@ -1,9 +1,7 @@
 //! The order of a big sorted set: (score, member) pairs in a counted B+ tree of shared nodes.
 //!
 //! ```text
-//!  Order ─▶ Arc<Inner>: up to 64 × (first score, count, Arc) ─▶ … ─▶ Arc<Leaf>: up to 64 pairs
-//!
-//!  Leaf   scores: f64 … · ends: where each member's bytes end · bytes: the members, one behind the other
+//!  Order ─▶ Arc<Inner>: up to 64 × (first score, count, Arc) ─▶ … ─▶ Arc<Leaf>: up to 64 pairs (leaf.rs)
 //! ```
 //!
 //! What Redis keeps a skiplist for. Counts beside the pointers turn every question into one about ranks: where a range
@@ -14,12 +12,10 @@ use std::cmp::Ordering;
 
 use triomphe::Arc;
 
+use super::leaf::{LEAF_BYTES, Leaf, PAIRS};
+use crate::grow::reserve;
 use crate::relocate::Mover;
 
-/// Pairs of a leaf at most.
-const PAIRS: usize = if cfg!(test) { 6 } else { 64 };
-/// Bytes of members in a leaf from which on it splits.
-const LEAF_BYTES: usize = 4096;
 /// Nodes below a node at most.
 const KIDS: usize = if cfg!(test) { 4 } else { 64 };
 
@@ -59,11 +55,22 @@ impl Probe<'_> {
     }
 }
 
-#[derive(Clone, Default)]
-struct Leaf {
-    scores: Vec<f64>,
-    ends: Vec<u32>,
-    bytes: Vec<u8>,
+/// Pairs of leaves that have come to hold one score only.
+///
+/// All but two kinds of leaves are told of: the only leaf of an order, and a last leaf of one pair that was appended with
+/// a new score. The one may hold any pairs when a second leaf comes, the other's pair counts when a second comes.
+#[derive(Default)]
+pub(super) struct Alike {
+    pub(super) pairs: Vec<(f64, Box<[u8]>)>,
+}
+
+impl Alike {
+    /// Tells of a leaf, if it is one.
+    fn add(&mut self, leaf: &Leaf) {
+        if leaf.is_alike() {
+            self.pairs.extend(leaf.pairs().map(|(score, member)| (score, member.into())));
+        }
+    }
 }
 
 /// A subtree.
@@ -97,11 +104,13 @@ impl Default for Order {
 impl Order {
     /// An order of pairs that come in it. O(n). Nodes keep an eighth of their room for what comes later.
     pub(super) fn from_sorted<'m>(pairs: impl Iterator<Item = (f64, &'m [u8])>) -> Self {
+        let kid = |leaf: &Leaf| Kid::new(Arc::new(Node::Leaf(leaf.part(0, leaf.len()))));
         let mut kids = Vec::new();
         let (mut leaf, mut len) = (Leaf::default(), 0);
         for (score, member) in pairs {
-            if leaf.len() >= PAIRS - PAIRS / 8 || leaf.bytes.len() >= LEAF_BYTES - LEAF_BYTES / 8 {
-                kids.push(std::mem::take(&mut leaf).into_kid());
+            if leaf.is_filled() {
+                kids.push(kid(&leaf));
+                leaf.clear();
             }
             leaf.push(score, member);
             len += 1;
@@ -109,7 +118,7 @@ impl Order {
         if len == 0 {
             return Self::default();
         }
-        kids.push(leaf.into_kid());
+        kids.push(kid(&leaf));
         while kids.len() > 1 {
             let mut above = Vec::new();
             let mut left = kids.into_iter();
@@ -120,6 +129,56 @@ impl Order {
             kids = above;
         }
         Self { root: kids.remove(0).node, len }
+    }
+
+    /// Number of pairs.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Shows the pairs of leaves that hold one score only. O(n). Not of the only leaf, and not of the last one where that
+    /// has one pair, whose score is new.
+    pub(super) fn each_alike(&self, mut show: impl FnMut(f64, &[u8])) {
+        let (mut rank, mut before) = (0, f64::NAN);
+        while rank < self.len && !self.is_one_leaf() {
+            let (leaf, _) = self.leaf_of(rank);
+            rank += leaf.len();
+            let is_new_end = rank == self.len && leaf.len() == 1 && leaf.last() != before;
+            if leaf.is_alike() && !is_new_end {
+                leaf.pairs().for_each(|(score, member)| show(score, member));
+            }
+            before = leaf.last();
+        }
+    }
+
+    fn is_one_leaf(&self) -> bool {
+        matches!(&*self.root, Node::Leaf(_))
+    }
+
+    /// A pair's rank, if it is there.
+    pub(super) fn find(&self, score: f64, member: &[u8]) -> Option<usize> {
+        let (mut node, mut rank) = (&*self.root, 0);
+        loop {
+            match node {
+                Node::Leaf(leaf) => return leaf.find(score, member).map(|at| rank + at),
+                Node::Inner(kids) => {
+                    let at = kid_of(kids, score, member);
+                    rank += kids[..at].iter().map(|kid| kid.count).sum::<usize>();
+                    node = &kids[at].node;
+                }
+            }
+        }
+    }
+
+    /// Whether a pair is there: [`Self::find`] without counting.
+    pub(super) fn contains(&self, score: f64, member: &[u8]) -> bool {
+        let mut node = &*self.root;
+        loop {
+            match node {
+                Node::Leaf(leaf) => return leaf.find(score, member).is_some(),
+                Node::Inner(kids) => node = &kids[kid_of(kids, score, member)].node,
+            }
+        }
     }
 
     /// How many pairs lie before a place.
@@ -137,22 +196,55 @@ impl Order {
         }
     }
 
-    /// Adds a pair that is not there.
-    pub(super) fn insert(&mut self, score: f64, member: &[u8]) {
+    /// Adds a pair that is not there; whether its leaf holds this score only. The same of other pairs is told where it was
+    /// not so before: see [`Alike`].
+    pub(super) fn insert(&mut self, score: f64, member: &[u8], alike: &mut Alike) -> bool {
+        let mut new =
+            New { score, member, is_only_leaf: self.is_one_leaf(), is_last: true, alike, is_alike: false };
         self.len += 1;
-        let Some(right) = insert(&mut self.root, score, member, true) else { return };
-        let left = Kid::new(self.root.clone());
-        self.root = Arc::new(Node::Inner(vec![left, right]));
+        let right = insert(&mut self.root, &mut new);
+        let is_alike = new.is_alike;
+        if let Some(right) = right {
+            let left = Kid::new(self.root.clone());
+            self.root = Arc::new(Node::Inner(vec![left, right]));
+        }
+        is_alike
     }
 
-    /// Takes a pair out that is there.
-    pub(super) fn remove(&mut self, score: f64, member: &[u8]) {
-        assert!(remove(&mut self.root, score, member), "the pair of a member with score {score} is missing");
+    /// Takes a pair out; false when it is not there. Tells of pairs whose leaf holds one score only without it.
+    pub(super) fn remove(&mut self, score: f64, member: &[u8], alike: &mut Alike) -> bool {
+        let is_only_leaf = self.is_one_leaf();
+        if !remove(&mut self.root, score, member, (!is_only_leaf).then_some(alike)) {
+            return false;
+        }
         self.len -= 1;
         while let Node::Inner(kids) = &*self.root
             && let [only] = &kids[..]
         {
             self.root = only.node.clone();
+        }
+        true
+    }
+
+    /// The pairs behind a place.
+    pub(super) fn pairs_from(&self, probe: Probe<'_>) -> Pairs<'_> {
+        let (mut node, mut next) = (&*self.root, 0);
+        loop {
+            match node {
+                Node::Leaf(leaf) => {
+                    let at = leaf.rank(probe);
+                    next += at;
+                    if at == leaf.len() {
+                        return self.pairs(next, false);
+                    }
+                    return Pairs { order: self, leaf: Some(leaf), at, next, backwards: false, over: false };
+                }
+                Node::Inner(kids) => {
+                    let at = kid_before(kids, probe);
+                    next += kids[..at].iter().map(|kid| kid.count).sum::<usize>();
+                    node = &kids[at].node;
+                }
+            }
         }
     }
 
@@ -200,9 +292,7 @@ impl Order {
     pub(super) fn memory_usage(&self) -> usize {
         fn of(node: &Node) -> usize {
             let below: usize = match node {
-                Node::Leaf(leaf) => {
-                    leaf.scores.capacity() * 8 + leaf.ends.capacity() * 4 + leaf.bytes.capacity()
-                }
+                Node::Leaf(leaf) => leaf.allocated(),
                 Node::Inner(kids) => {
                     kids.capacity() * size_of::<Kid>() + kids.iter().map(|kid| of(&kid.node)).sum::<usize>()
                 }
@@ -218,15 +308,19 @@ fn kid_before(kids: &[Kid], probe: Probe<'_>) -> usize {
     kids[1..].partition_point(|kid| probe.is_behind(kid.first, || kid.node.first_member()))
 }
 
+/// The subtree that a pair lies in, if it is there. A pair is not before its own place: its subtree may begin with it.
+fn kid_of(kids: &[Kid], score: f64, member: &[u8]) -> usize {
+    kids[1..]
+        .partition_point(|kid| kid.first < score || kid.first == score && kid.node.first_member() <= member)
+}
+
 /// Moves the leaf at `rank` of a subtree with `count` pairs; the rank behind it.
 fn relocate(node: &mut Arc<Node>, count: usize, rank: usize, mover: &mut Mover<'_>) -> usize {
     let node = if rank == 0 { mover.arc(node) } else { Arc::get_mut(node) };
     match node {
         None => count, // shared, and so is all below it
         Some(Node::Leaf(leaf)) => {
-            mover.vec(&mut leaf.scores);
-            mover.vec(&mut leaf.ends);
-            mover.vec(&mut leaf.bytes);
+            leaf.relocate(mover);
             count
         }
         Some(Node::Inner(kids)) => {
@@ -245,67 +339,96 @@ fn relocate(node: &mut Arc<Node>, count: usize, rank: usize, mover: &mut Mover<'
     }
 }
 
-/// `is_last`: nothing lies behind this subtree. Pairs that come in their order, like moments, fill their nodes then
-/// instead of leaving halves behind.
-fn insert(node: &mut Arc<Node>, score: f64, member: &[u8], is_last: bool) -> Option<Kid> {
+/// A pair on its way to its leaf.
+struct New<'a> {
+    score: f64,
+    member: &'a [u8],
+    is_only_leaf: bool,
+    /// Nothing lies behind the subtree. Pairs that come in their order, like moments, fill their nodes then instead of
+    /// leaving halves behind.
+    is_last: bool,
+    alike: &'a mut Alike,
+    /// What has become of the pair's leaf.
+    is_alike: bool,
+}
+
+/// What was split off to the right.
+fn insert(node: &mut Arc<Node>, new: &mut New<'_>) -> Option<Kid> {
     match Arc::make_mut(node) {
-        Node::Leaf(leaf) => {
-            let at = leaf.rank(Probe::Pair(score, member));
-            if !leaf.is_full() {
-                leaf.insert(at, score, member);
-                return None;
-            }
-            let appends = is_last && at == leaf.len();
-            let middle = if appends { at } else { leaf.len() / 2 };
-            let mut right = leaf.split_off(middle);
-            if at < middle || at == middle && !appends {
-                leaf.insert(at, score, member);
-            } else {
-                right.insert(at - middle, score, member);
-            }
-            Some(Kid::new(Arc::new(Node::Leaf(right))))
-        }
+        Node::Leaf(leaf) => insert_into_leaf(leaf, new),
         Node::Inner(kids) => {
-            let at = kid_before(kids, Probe::Pair(score, member));
-            let is_last = is_last && at == kids.len() - 1;
+            let at = kid_before(kids, Probe::Pair(new.score, new.member));
+            new.is_last &= at == kids.len() - 1;
             let kid = &mut kids[at];
-            let right = insert(&mut kid.node, score, member, is_last);
+            let right = insert(&mut kid.node, new);
             kid.count += 1;
-            kid.first = kid.first.min(score);
+            kid.first = kid.first.min(new.score);
             let right = right?;
             kid.count -= right.count;
+            reserve(kids, 1);
             kids.insert(at + 1, right);
-            let middle = if is_last { KIDS } else { KIDS / 2 };
-            (kids.len() > KIDS).then(|| Kid::new(Arc::new(Node::Inner(kids.split_off(middle)))))
+            let middle = if new.is_last { KIDS } else { KIDS / 2 };
+            (kids.len() > KIDS).then(|| {
+                let right = kids.split_off(middle);
+                kids.shrink_to_fit();
+                Kid::new(Arc::new(Node::Inner(right)))
+            })
         }
     }
 }
 
-/// Whether the pair was there. Joins what got small.
-fn remove(node: &mut Arc<Node>, score: f64, member: &[u8]) -> bool {
+fn insert_into_leaf(leaf: &mut Leaf, new: &mut New<'_>) -> Option<Kid> {
+    let at = leaf.rank(Probe::Pair(new.score, new.member));
+    let Some((middle, side)) = leaf.cut_for(at, new.member.len(), new.is_last) else {
+        leaf.insert(at, new.score, new.member);
+        new.is_alike = !new.is_only_leaf && leaf.is_alike();
+        if new.is_alike && leaf.len() == 2 {
+            new.alike.add(leaf);
+        }
+        return None;
+    };
+    let was_alike = !new.is_only_leaf && leaf.len() > 1 && leaf.is_alike();
+    let is_new_end = new.is_last && middle == leaf.len() && leaf.last() != new.score;
+    let mut right = leaf.split_off(middle);
+    let (half, at) = match side {
+        Side::Before => (&mut *leaf, at),
+        Side::Behind => (&mut right, at - middle),
+    };
+    half.insert(at, new.score, new.member);
+    new.is_alike = half.is_alike() && !is_new_end;
+    if new.is_only_leaf || !was_alike && !is_new_end {
+        new.alike.add(leaf);
+    }
+    if !was_alike && !is_new_end {
+        new.alike.add(&right);
+    }
+    Some(Kid::new(Arc::new(Node::Leaf(right))))
+}
+
+/// Whether the pair was there. Joins what got small. `alike` is there where there is more than one leaf.
+fn remove(node: &mut Arc<Node>, score: f64, member: &[u8], mut alike: Option<&mut Alike>) -> bool {
     match Arc::make_mut(node) {
         Node::Leaf(leaf) => {
-            let at = leaf.rank(Probe::Pair(score, member));
-            let is_there = at < leaf.len() && leaf.scores[at] == score && leaf.member(at) == member;
-            if is_there {
-                leaf.remove(at);
+            let Some(at) = leaf.find(score, member) else { return false };
+            let was_alike = leaf.is_alike();
+            leaf.remove(at);
+            if let Some(alike) = alike
+                && !was_alike
+            {
+                alike.add(leaf);
             }
-            is_there
+            true
         }
         Node::Inner(kids) => {
-            // The pair itself is not before its place: its subtree may begin with it.
-            let at = kids[1..].partition_point(|kid| {
-                let first = kid.node.first_member();
-                kid.first < score || kid.first == score && first <= member
-            });
-            let removed = remove(&mut kids[at].node, score, member);
+            let at = kid_of(kids, score, member);
+            let removed = remove(&mut kids[at].node, score, member, alike.as_deref_mut());
             if removed {
                 let kid = &mut kids[at];
                 kid.count -= 1;
                 if kid.count > 0 && kid.first == score {
-                    kid.first = kid.node.first_leaf().scores[0];
+                    kid.first = kid.node.first_leaf().score(0);
                 }
-                join(kids, at);
+                join(kids, at, alike);
             }
             removed
         }
@@ -313,7 +436,7 @@ fn remove(node: &mut Arc<Node>, score: f64, member: &[u8]) -> bool {
 }
 
 /// Joins a subtree that got small with a neighbour.
-fn join(kids: &mut Vec<Kid>, at: usize) {
+fn join(kids: &mut Vec<Kid>, at: usize, alike: Option<&mut Alike>) {
     if kids.len() == 1 {
         return;
     }
@@ -330,7 +453,15 @@ fn join(kids: &mut Vec<Kid>, at: usize) {
     let Some(left) = [at.checked_sub(1), Some(at)].into_iter().flatten().find(fits) else { return };
     let right = kids.remove(left + 1);
     match (Arc::make_mut(&mut kids[left].node), &*right.node) {
-        (Node::Leaf(leaf), Node::Leaf(other)) => leaf.append(other),
+        (Node::Leaf(leaf), Node::Leaf(other)) => {
+            let is_news = leaf.len() == 1 || other.len() == 1;
+            leaf.append(other);
+            if let Some(alike) = alike
+                && is_news
+            {
+                alike.add(leaf);
+            }
+        }
         (Node::Inner(kids), Node::Inner(others)) => kids.extend_from_slice(others),
         _ => unreachable!("all leaves are equally deep"),
     }
@@ -344,7 +475,7 @@ impl Node {
     /// How full a node is.
     fn fill(&self) -> usize {
         match self {
-            Node::Leaf(leaf) => (leaf.len() * FULL / PAIRS).max(leaf.bytes.len() * FULL / LEAF_BYTES),
+            Node::Leaf(leaf) => (leaf.len() * FULL / PAIRS).max(leaf.byte_len() * FULL / LEAF_BYTES),
             Node::Inner(kids) => kids.len() * FULL / KIDS,
         }
     }
@@ -377,100 +508,7 @@ impl Kid {
             Node::Leaf(leaf) => leaf.len(),
             Node::Inner(kids) => kids.iter().map(|kid| kid.count).sum(),
         };
-        self.first = self.node.first_leaf().scores[0];
-    }
-}
-
-impl Leaf {
-    fn push(&mut self, score: f64, member: &[u8]) {
-        self.scores.push(score);
-        self.bytes.extend_from_slice(member);
-        self.ends.push(u32::try_from(self.bytes.len()).expect("members of a leaf take up to 4 GB"));
-    }
-
-    fn into_kid(mut self) -> Kid {
-        self.scores.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.bytes.shrink_to_fit();
-        Kid::new(Arc::new(Node::Leaf(self)))
-    }
-
-    fn len(&self) -> usize {
-        self.scores.len()
-    }
-
-    fn is_full(&self) -> bool {
-        self.len() >= PAIRS || self.len() > 1 && self.bytes.len() >= LEAF_BYTES
-    }
-
-    fn start(&self, at: usize) -> usize {
-        if at == 0 { 0 } else { self.ends[at - 1] as usize }
-    }
-
-    #[inline]
-    fn member(&self, at: usize) -> &[u8] {
-        &self.bytes[self.start(at)..self.ends[at] as usize]
-    }
-
-    fn rank(&self, probe: Probe<'_>) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            if probe.is_behind(self.scores[middle], || self.member(middle)) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-
-    fn insert(&mut self, at: usize, score: f64, member: &[u8]) {
-        let start = self.start(at);
-        // Vectors double; a leaf grows by an eighth at a time and wastes less.
-        grow(&mut self.scores, 1);
-        grow(&mut self.ends, 1);
-        grow(&mut self.bytes, member.len());
-        self.scores.insert(at, score);
-        self.bytes.extend_from_slice(member);
-        self.bytes[start..].rotate_right(member.len());
-        let len = u32::try_from(member.len()).expect("a member of up to 4 GB");
-        self.ends.insert(at, start as u32);
-        self.ends[at..].iter_mut().for_each(|end| *end += len);
-    }
-
-    fn remove(&mut self, at: usize) {
-        let (start, end) = (self.start(at), self.ends[at] as usize);
-        self.scores.remove(at);
-        self.ends.remove(at);
-        self.bytes.drain(start..end);
-        self.ends[at..].iter_mut().for_each(|e| *e -= (end - start) as u32);
-    }
-
-    fn split_off(&mut self, at: usize) -> Self {
-        let start = self.start(at);
-        let mut ends = self.ends.split_off(at);
-        ends.iter_mut().for_each(|end| *end -= start as u32);
-        let right = Self { scores: self.scores.split_off(at), ends, bytes: self.bytes.split_off(start) };
-        // What stays keeps no more room than what goes takes.
-        self.scores.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.bytes.shrink_to_fit();
-        right
-    }
-
-    fn append(&mut self, other: &Self) {
-        let before = self.bytes.len() as u32;
-        self.scores.extend_from_slice(&other.scores);
-        self.ends.extend(other.ends.iter().map(|end| end + before));
-        self.bytes.extend_from_slice(&other.bytes);
-    }
-}
-
-/// Makes room for `more` elements and an eighth of what is there.
-fn grow<T>(vec: &mut Vec<T>, more: usize) {
-    if vec.capacity() - vec.len() < more {
-        vec.reserve_exact(more + vec.len() / 8);
+        self.first = self.node.first_leaf().score(0);
     }
 }
 
@@ -503,7 +541,7 @@ impl<'a> Iterator for Pairs<'a> {
             return None;
         }
         let leaf = self.leaf.expect("a leaf was entered");
-        let pair = (leaf.scores[self.at], leaf.member(self.at));
+        let pair = leaf.pair(self.at);
         self.over = if self.backwards { self.next == 0 } else { self.next + 1 == self.order.len };
         if !self.over {
             let is_last_here = if self.backwards { self.at == 0 } else { self.at + 1 == leaf.len() };
@@ -516,5 +554,33 @@ impl<'a> Iterator for Pairs<'a> {
             }
         }
         Some(pair)
+    }
+}
+
+#[cfg(test)]
+impl Order {
+    /// The pairs leaf by leaf, after looking at counts and first scores.
+    pub(super) fn leaves(&self) -> Vec<Vec<(f64, Vec<u8>)>> {
+        fn walk(node: &Node, leaves: &mut Vec<Vec<(f64, Vec<u8>)>>) -> usize {
+            match node {
+                Node::Leaf(leaf) => {
+                    leaves.push(leaf.pairs().map(|(score, member)| (score, member.to_vec())).collect());
+                    leaf.len()
+                }
+                Node::Inner(kids) => {
+                    assert!(!kids.is_empty() && kids.len() <= KIDS);
+                    kids.iter()
+                        .map(|kid| {
+                            assert_eq!(kid.first, kid.node.first_leaf().score(0));
+                            assert_eq!(walk(&kid.node, leaves), kid.count);
+                            kid.count
+                        })
+                        .sum()
+                }
+            }
+        }
+        let mut leaves = Vec::new();
+        assert_eq!(walk(&self.root, &mut leaves), self.len);
+        leaves
     }
 }

@@ -131,6 +131,65 @@ fn a_node_without_entries_gives_way_to_lower_ids() {
     assert_eq!(contents(&through_bytes(&stream)).into_keys().collect::<Vec<_>>(), [id(4)]);
 }
 
+#[test]
+fn a_sealed_node_is_the_same_to_everybody() {
+    let id = |n: u64| StreamId::new(5 + n * n % 300, if n.is_multiple_of(3) { 9 } else { n });
+    let long = vec![b'v'; 300];
+    let mut open = Stream::default();
+    for n in 0..40 {
+        let text = n.to_string().into_bytes();
+        let value = if n % 7 == 0 { &long } else { &text };
+        let pairs: &Pairs<'_> = match n % 4 {
+            0 => &[(b"a", value), (b"1", b"-70000")],
+            1 => &[(b"other", value)],
+            _ => &[(b"a", b""), (b"1", value)],
+        };
+        let last = open.facts().last_id;
+        let next = id(n).max(last.next().expect("far from the end"));
+        open.append(next, pairs, &StreamLimits { node_bytes: 0, node_entries: 0 });
+    }
+    let ids: Vec<StreamId> = open.range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
+    let written = |stream: &Stream| {
+        let mut out = Vec::new();
+        stream.nodes().for_each(|(_, node)| node.write_to(&mut out));
+        out
+    };
+    let seal = |stream: &Stream| {
+        let mut sealed = stream.clone();
+        let nodes = &mut sealed.body_mut().nodes;
+        let place = nodes.first().expect("a node");
+        Arc::make_mut(&mut nodes.get_mut(place).node).seal();
+        sealed
+    };
+    let check = |open: &Stream, sealed: &Stream| {
+        assert_eq!(written(open), written(sealed));
+        assert_eq!(contents(open), contents(sealed));
+        for (start, end) in [(0, 39), (3, 3), (10, 30)] {
+            let back = |stream: &Stream| {
+                stream.range_back(ids[start], ids[end]).map(|entry| entry_of(&entry)).collect::<Vec<_>>()
+            };
+            assert_eq!(back(open), back(sealed));
+        }
+    };
+    let mut sealed = seal(&open);
+    assert!(sealed.memory_usage() < open.memory_usage());
+    check(&open, &sealed);
+    for at in [0, 1, 17, 39] {
+        assert!(open.delete(ids[at]) && sealed.delete(ids[at]) && !sealed.delete(ids[at]));
+        check(&open, &sealed);
+    }
+    assert_eq!([&mut open, &mut sealed].map(|stream| stream.trim(Trim::MaxLen(20), false, 0)), [16, 16]);
+    check(&open, &sealed);
+    check(&open, &seal(&open));
+    let last = ids[39].next().expect("far from the end");
+    let limits = StreamLimits { node_bytes: 0, node_entries: 0 };
+    for stream in [&mut open, &mut sealed] {
+        stream.append(last, &[(b"a", b"b"), (b"1", b"2")], &limits);
+    }
+    assert_eq!(sealed.node_count(), 1);
+    check(&open, &sealed);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Add(u64, u8, usize),
