@@ -290,6 +290,7 @@ fn command(r: &mut Random) -> Vec<String> {
         &["MEMORY", "USAGE", "missing", "SAMPLES", "N"],
         &["MEMORY", "USAGE", "missing", "V", "N"],
         &["MEMORY", "PURGE"],
+        &["MEMORY", "DOCTOR"],
         &["MEMORY", "V"],
         &["LOLWUT", "VERSION", "x"],
         &["DEBUG", "ERROR", "foo bar"],

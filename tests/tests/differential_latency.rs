@@ -88,20 +88,34 @@ fn the_doctor_says_what_redis_says() {
     same(&mut servers, doctor);
 }
 
+/// Has both servers take their time together, second by second, and compares the graph after each.
+fn draws_the_same(servers: &mut [(Server, Client); 2]) -> bool {
+    run(servers, &["LATENCY RESET"]);
+    // Heights in the middle between two characters.
+    ["0.1", "0.425", "0.7", "0.23"].iter().all(|sleep| {
+        // Both in the same second, which makes one sample.
+        std::thread::sleep(std::time::Duration::from_millis(1000 - unix_ms() % 1000));
+        std::thread::scope(|scope| {
+            for (_, client) in &mut *servers {
+                scope.spawn(|| client.run(&format!("DEBUG SLEEP {sleep}")));
+            }
+        });
+        let [ours, theirs] = servers.each_mut().map(|(_, client)| client.run("LATENCY GRAPH command").text());
+        without_times(&ours) == without_times(&theirs)
+    })
+}
+
 #[test]
 fn graphs_look_as_those_of_redis() {
     let mut servers = both();
     run(&mut servers, &["CONFIG SET latency-monitor-threshold 20"]);
-    for sleep in ["0.04", "0.175", "0.3", "0.09"] {
-        // Both in the same second, which makes one sample.
-        std::thread::sleep(std::time::Duration::from_millis(1000 - unix_ms() % 1000));
-        std::thread::scope(|scope| {
-            for (_, client) in &mut servers {
-                scope.spawn(|| client.run(&format!("DEBUG SLEEP {sleep}")));
-            }
-        });
-        same(&mut servers, |client| without_times(&client.run("LATENCY GRAPH command").text()));
-    }
+    // A busy machine may let one of them sleep longer: then once more.
+    let is_same = (0..3).any(|_| draws_the_same(&mut servers));
+    assert!(
+        is_same,
+        "{:?}",
+        servers.each_mut().map(|(_, client)| client.run("LATENCY GRAPH command").text())
+    );
     let shape = |client: &mut Client, line: &str| {
         let reply = client.run(line).to_string();
         let is_number = |line: &&str| line.starts_with(':');
@@ -261,21 +275,34 @@ fn statistics_count_what_redis_counts() {
     for line in lines {
         same(&mut servers, |client| histogram(client, line));
     }
-    // Durations that are sure to fall into one bucket.
     for resp in ["HELLO 2", "HELLO 3"] {
-        run(&mut servers, &[resp, "CONFIG RESETSTAT", "DEBUG SLEEP 0.05", "DEBUG SLEEP 0.01"]);
-        same(&mut servers, |client| client.run("LATENCY HISTOGRAM debug").to_string());
+        run(&mut servers, &[resp]);
+        measure(&mut servers, |client| client.run("LATENCY HISTOGRAM debug").to_string());
     }
-    let percentiles = |client: &mut Client| {
+    measure(&mut servers, |client| {
         let info = client.run("INFO latencystats").text();
         let line = info.lines().find(|line| line.starts_with("latency_percentiles_usec_debug:"));
         let values = line.expect("DEBUG was called").trim().split(',').map(|word| {
             let usec: f64 = word.split_once('=').expect("a value").1.parse().expect("a number");
-            (usec / 10_000.0).round() as i64
+            (usec / 20_000.0).floor() as i64
         });
         values.collect::<Vec<_>>()
-    };
-    same(&mut servers, percentiles);
+    });
+}
+
+/// Has both servers sleep, and compares what they measured. A busy machine may let one sleep longer: then once more.
+fn measure<T: PartialEq + std::fmt::Debug>(
+    servers: &mut [(Server, Client); 2],
+    ask: impl Fn(&mut Client) -> T,
+) {
+    for _ in 0..10 {
+        run(servers, &["CONFIG RESETSTAT", "DEBUG SLEEP 0.07", "DEBUG SLEEP 0.145"]);
+        let [(_, our), (_, their)] = servers;
+        if ask(our) == ask(their) {
+            return;
+        }
+    }
+    same(servers, ask);
 }
 
 #[test]

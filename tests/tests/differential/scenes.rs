@@ -75,9 +75,9 @@ pub const TRANSACTIONS: &[&str] = &[
      a MULTI
      a PING
      a EXEC",
-    "a SET k 1 PX 20
+    "a SET k 1 PX 250
      a WATCH k
-     sleep 60
+     sleep 400
      a MULTI
      a PING
      a EXEC",
@@ -842,16 +842,16 @@ pub const CACHES: &[&str] = &[
     "b DEBUG SET-ACTIVE-EXPIRE 0
      a HELLO 3
      a CLIENT TRACKING ON
-     a SET k 1 PX 20
+     a SET k 1 PX 250
      a GET k
-     sleep 60
+     sleep 400
      a GET k
      b DEBUG SET-ACTIVE-EXPIRE 1",
     "a HELLO 3
      a CLIENT TRACKING ON
-     a SET k 1 PX 20
+     a SET k 1 PX 250
      a GET k
-     sleep 500
+     sleep 700
      a GET k",
     "a HELLO 3
      a CLIENT TRACKING ON
@@ -974,12 +974,12 @@ pub const CONTROL: &[&str] = &[
     "b MULTI
      a CLIENT KILL ID {b}
      b GONE",
-    "a! CLIENT PAUSE 100 WRITE
+    "a! CLIENT PAUSE 600 WRITE
      b GET k
      b! SET k 1
      sleep 20
      c GET k
-     sleep 200
+     sleep 1000
      c GET k",
     "a CLIENT PAUSE 60000 WRITE
      b! SET k 1
@@ -1042,9 +1042,9 @@ pub const CONTROL: &[&str] = &[
      sleep 60
      c GET k
      a CLIENT UNPAUSE",
-    "a SET k 1 PX 30
+    "a SET k 1 PX 250
      a CLIENT PAUSE 60000 WRITE
-     sleep 80
+     sleep 400
      a GET k
      a DBSIZE
      a CLIENT UNPAUSE

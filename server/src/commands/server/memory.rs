@@ -14,14 +14,20 @@ const REPORT: &[&str] = &["nondeterministic_output", "request_policy:all_shards"
 
 /// Below this DOCTOR has nothing to say, bytes.
 const LITTLE: u64 = 5 << 20;
-/// Above these DOCTOR warns: peak to present, fragmentation within the allocator, resident to allocated.
+/// Above these DOCTOR warns: peak to present, resident to present, fragmentation within the allocator, pages of the
+/// allocator and of the process to what is in use of them.
 const HIGH_PEAK: f64 = 1.5;
+const HIGH_TOTAL: f64 = 1.4;
 const HIGH_FRAGMENTATION: f64 = 1.1;
-const HIGH_RSS: f64 = 1.4;
+const HIGH_RSS: f64 = 1.1;
 /// Fragmentation below so many bytes is no trouble, whatever the ratio.
 const TOLERABLE: u64 = 10 << 20;
 /// Average output per client above which DOCTOR warns, bytes.
 const BIG_OUTPUT: u64 = 200 << 10;
+/// Output for all replicas above which it does, bytes.
+const BIG_REPLICAS: u64 = 10 << 20;
+/// Cached scripts above which it does.
+const MANY_SCRIPTS: u64 = 1000;
 
 /// Subcommands of MEMORY.
 #[rustfmt::skip]
@@ -218,48 +224,111 @@ fn stats(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     Ok(Outcome::Done)
 }
 
+/// What Redis says, word for word.
+mod words {
+    pub(super) const NOTHING: &str = "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n";
+    pub(super) const EMPTY: &str = "Hi Sam, this instance is empty or is using very little memory, my issues detector can't be used in these conditions. Please, leave for your mission on Earth and fill it with some data. The new Sam and I will be back to our programming as soon as I finished rebooting.\n";
+    pub(super) const HEAD: &str = "Sam, I detected a few issues in this Redis instance memory implants:\n\n";
+    pub(super) const PEAK: &str = " * Peak memory: In the past this instance used more than 150% the memory that is currently using. The allocator is normally not able to release memory after a peak, so you can expect to see a big fragmentation ratio, however this is actually harmless and is only due to the memory peak, and if the Redis instance Resident Set Size (RSS) is currently bigger than expected, the memory will be used as soon as you fill the Redis instance with more data. If the memory peak was only occasional and you want to try to reclaim memory, please try the MEMORY PURGE command, otherwise the only other option is to shutdown and restart the instance.\n\n";
+    pub(super) const TOTAL_RSS: &str = " * High total RSS: This instance has a memory fragmentation and RSS overhead greater than 1.4 (this means that the Resident Set Size of the Redis process is much larger than the sum of the logical allocations Redis performed). This problem is usually due either to a large peak memory (check if there is a peak memory entry above in the report) or may result from a workload that causes the allocator to fragment memory a lot. If the problem is a large peak memory, then there is no issue. Otherwise, make sure you are using the Jemalloc allocator and not the default libc malloc. Note: The currently used allocator is \"jemalloc-5.3.1\".\n\n";
+    pub(super) const FRAGMENTATION: &str = " * High allocator fragmentation: This instance has an allocator external fragmentation greater than 1.1. This problem is usually due either to a large peak memory (check if there is a peak memory entry above in the report) or may result from a workload that causes the allocator to fragment memory a lot. You can try enabling 'activedefrag' config option.\n\n";
+    pub(super) const ALLOCATOR_RSS: &str = " * High allocator RSS overhead: This instance has an RSS memory overhead is greater than 1.1 (this means that the Resident Set Size of the allocator is much larger than the sum what the allocator actually holds). This problem is usually due to a large peak memory (check if there is a peak memory entry above in the report), you can try the MEMORY PURGE command to reclaim it.\n\n";
+    pub(super) const PROCESS_RSS: &str = " * High process RSS overhead: This instance has non-allocator RSS memory overhead is greater than 1.1 (this means that the Resident Set Size of the Redis process is much larger than the RSS the allocator holds). This problem may be due to Lua scripts or Modules.\n\n";
+    pub(super) const REPLICAS: &str = " * Big replica buffers: The replica output buffers in this instance are greater than 10MB for each replica (on average). This likely means that there is some replica instance that is struggling receiving data, either because it is too slow or because of networking issues. As a result, data piles on the master output buffers. Please try to identify what replica is not receiving data correctly and why. You can use the INFO output in order to check the replicas delays and the CLIENT LIST command to check the output buffers of each replica.\n\n";
+    pub(super) const CLIENTS: &str = " * Big client buffers: The clients output buffers in this instance are greater than 200K per client (on average). This may result from different causes, like Pub/Sub clients subscribed to channels bot not receiving data fast enough, so that data piles on the Redis instance output buffer, or clients sending commands with large replies or very large sequences of commands in the same pipeline. Please use the CLIENT LIST command in order to investigate the issue if it causes problems in your instance, or to understand better why certain clients are using a big amount of memory.\n\n";
+    pub(super) const SCRIPTS: &str = " * Many scripts: There seem to be many cached scripts in this instance (more than 1000). This may be because scripts are generated and `EVAL`ed, instead of being parameterized (with KEYS and ARGV), `SCRIPT LOAD`ed and `EVALSHA`ed. Unless `SCRIPT FLUSH` is called periodically, the scripts' caches may end up consuming most of your memory.\n\n";
+    pub(super) const END: &str = "I'm here to keep you safe, Sam. I want to help you.\n";
+}
+
 fn doctor(cx: &mut Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     let shares = Shares::of(cx.server);
-    let clients = cx.server.clients.len() as u64;
-    cx.reply.verbatim(diagnosis(&shares, clients).as_bytes());
+    let replicas = cx.server.replication.replica_count() as u64;
+    let counts = Counts {
+        clients: (cx.server.clients.len() as u64).saturating_sub(replicas),
+        scripts: cx.server.scripts.cache.count() as u64,
+    };
+    cx.reply.verbatim(diagnosis(&shares, counts).as_bytes());
     Ok(Outcome::Done)
 }
 
-fn diagnosis(shares: &Shares, clients: u64) -> String {
+/// How many there are of what takes memory.
+#[derive(Clone, Copy)]
+struct Counts {
+    clients: u64,
+    scripts: u64,
+}
+
+fn diagnosis(shares: &Shares, counts: Counts) -> String {
     if shares.used < LITTLE {
-        return "This instance is empty or uses very little memory: there is nothing to diagnose yet.\n"
-            .to_owned();
+        return words::EMPTY.to_owned();
     }
     let memory::Allocator { allocated, active, resident } = shares.allocator;
     let exceeds =
         |large: u64, small: u64, limit: f64| ratio(large, small) > limit && large - small > TOLERABLE;
-    let mut findings = Vec::new();
-    if ratio(shares.peak, shares.used) > HIGH_PEAK {
-        findings.push(
-            "Peak memory: in the past this instance used more than 150 % of what it uses now. The allocator may keep pages \
-             from then, so that resident memory looks large; later data will reuse them.",
-        );
+    let findings = [
+        (ratio(shares.peak, shares.used) > HIGH_PEAK, words::PEAK),
+        (exceeds(shares.resident, shares.used, HIGH_TOTAL), words::TOTAL_RSS),
+        (exceeds(active, allocated, HIGH_FRAGMENTATION), words::FRAGMENTATION),
+        (exceeds(resident, active, HIGH_RSS), words::ALLOCATOR_RSS),
+        (exceeds(shares.resident, resident, HIGH_RSS), words::PROCESS_RSS),
+        (shares.replicas > BIG_REPLICAS, words::REPLICAS),
+        (shares.clients / counts.clients.max(1) > BIG_OUTPUT, words::CLIENTS),
+        (counts.scripts > MANY_SCRIPTS, words::SCRIPTS),
+    ];
+    let list: String = findings.iter().filter(|(holds, _)| *holds).map(|(_, words)| *words).collect();
+    if list.is_empty() { words::NOTHING.to_owned() } else { [words::HEAD, &list, words::END].concat() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    /// What is well in a server that uses 100 MB.
+    fn well() -> (Shares, Counts) {
+        let allocator = memory::Allocator { allocated: 100 * MB, active: 101 * MB, resident: 102 * MB };
+        let shares = Shares {
+            used: 100 * MB,
+            peak: 110 * MB,
+            startup: MB,
+            backlog: 0,
+            replicas: 0,
+            clients: 0,
+            scripts: 0,
+            functions: 0,
+            resident: 103 * MB,
+            tables: Vec::new(),
+            keys: 0,
+            allocator,
+        };
+        (shares, Counts { clients: 2, scripts: 3 })
     }
-    if exceeds(active, allocated, HIGH_FRAGMENTATION) {
-        findings.push(
-            "Fragmentation: the allocator's pages hold much free space between values in use, as after many deletions or \
-             changes of size.",
-        );
+
+    #[test]
+    fn the_doctor_finds_what_is_wrong() {
+        let check = |change: fn(&mut Shares, &mut Counts), expected: &[&str]| {
+            let (mut shares, mut counts) = well();
+            change(&mut shares, &mut counts);
+            let found = diagnosis(&shares, counts);
+            let list = expected.concat();
+            let wanted = if list.is_empty() {
+                words::NOTHING.to_owned()
+            } else {
+                words::HEAD.to_owned() + &list + words::END
+            };
+            assert_eq!(found, wanted);
+        };
+        check(|_, _| {}, &[]);
+        check(|shares, _| shares.peak = 151 * MB, &[words::PEAK]);
+        check(|shares, _| shares.allocator.active = 150 * MB, &[words::FRAGMENTATION]);
+        check(|shares, _| shares.resident = 141 * MB, &[words::TOTAL_RSS, words::PROCESS_RSS]);
+        check(|shares, _| shares.allocator.resident = 120 * MB, &[words::ALLOCATOR_RSS]);
+        check(|shares, _| shares.replicas = 11 * MB, &[words::REPLICAS]);
+        check(|shares, _| shares.clients = MB, &[words::CLIENTS]);
+        check(|_, counts| counts.scripts = 1001, &[words::SCRIPTS]);
+        let (mut shares, counts) = well();
+        shares.used = MB;
+        assert_eq!(diagnosis(&shares, counts), words::EMPTY);
     }
-    if exceeds(resident, active, HIGH_RSS) {
-        findings.push(
-            "Retained pages: the allocator keeps pages that it does not use. MEMORY PURGE makes it give them back.",
-        );
-    }
-    if exceeds(shares.resident, resident, HIGH_RSS) {
-        findings.push("Process overhead: much of the process's memory does not come from the allocator.");
-    }
-    if shares.clients / clients.max(1) > BIG_OUTPUT {
-        findings.push("Client buffers: on average they exceed 200 KB. CLIENT LIST shows whose output is not being read.");
-    }
-    if findings.is_empty() {
-        return "No memory problem was found in this instance.\n".to_owned();
-    }
-    let list: String = findings.iter().map(|finding| format!(" * {finding}\n\n")).collect();
-    format!("Memory problems were found in this instance:\n\n{list}")
 }
