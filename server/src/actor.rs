@@ -365,7 +365,7 @@ impl Actor {
             return;
         }
         if server.over_output_limit(slot) {
-            server.cut_for_output(slot);
+            server.cut_for_output(slot, AT_ONCE);
         }
     }
 }
@@ -446,13 +446,36 @@ fn prefetch(server: &Server, batch: &mut Batch, stage: impl Fn(&Db, Hash, &mut A
     }
 }
 
+/// Bytes of output that no limit counts, but for replicas: Redis has a buffer of that size for each client, and what fits
+/// into it is no backlog, so that a limit of a few bytes leaves room for short replies.
+const UNCOUNTED: usize = 16 * 1024;
+
+/// What follows is counted in blocks, as Redis takes them from the allocator.
+const BLOCK: usize = 20 * 1024;
+
+/// How the log says that a client that a turn has just found over its limit is closed.
+const AT_ONCE: &str = "scheduled to be closed ASAP";
+
+/// What limits see of so many bytes of output.
+fn counted(bytes: usize) -> u64 {
+    bytes.saturating_sub(UNCOUNTED).next_multiple_of(BLOCK) as u64
+}
+
+/// Bytes of output of which limits see no more than so many.
+fn fitting(limit: u64) -> usize {
+    usize::try_from(limit / BLOCK as u64)
+        .unwrap_or(usize::MAX)
+        .saturating_mul(BLOCK)
+        .saturating_add(UNCOUNTED)
+}
+
 impl Server {
     /// Bytes that a client may be sent beyond those on their way, before its class's hard limit is reached.
     pub fn output_room(&self, slot: Slot) -> usize {
         let Some(client) = self.clients.get(slot) else { return 0 };
         match self.config.output_limit(output_class(client.class())).hard_bytes {
             0 => usize::MAX,
-            limit => (limit as usize).saturating_sub(client.unsent()),
+            limit => fitting(limit).saturating_sub(client.unsent()),
         }
     }
 
@@ -464,8 +487,8 @@ impl Server {
         }
         let class = output_class(client.class());
         let limit = self.config.output_limit(class).hard_bytes;
-        if limit > 0 && (reply_len + client.unsent()) as u64 > limit {
-            self.cut_for_output(slot);
+        if limit > 0 && counted(reply_len + client.unsent()) > limit {
+            self.cut_for_output(slot, AT_ONCE);
             return false;
         }
         true
@@ -476,9 +499,9 @@ impl Server {
         let now_ms = self.time.now_ms();
         let Some(client) = self.clients.get_mut(slot) else { return false };
         let mut limit = self.config.output_limit(output_class(client.class()));
-        let mut unsent = client.unsent() as u64;
+        let mut unsent = counted(client.unsent());
         if let Some(replica) = client.ext.replica.as_deref() {
-            unsent += self.replication.lag_bytes(replica);
+            unsent = client.unsent() as u64 + self.replication.lag_bytes(replica);
             if limit.hard_bytes > 0 {
                 // A limit below the backlog would cut off replicas that the backlog has just helped back.
                 limit.hard_bytes = limit.hard_bytes.max(self.config.repl_backlog_size);
@@ -495,12 +518,12 @@ impl Server {
         now_ms - since > limit.soft_seconds as i64 * 1000
     }
 
-    /// Closes a client that does not read what it asked for.
-    pub fn cut_for_output(&mut self, slot: Slot) {
+    /// Closes a client that does not read what it asked for; the log says `when`, in Redis's words.
+    pub fn cut_for_output(&mut self, slot: Slot, when: &str) {
         let now_ms = self.time.now_ms();
         let Some(client) = self.clients.get(slot).filter(|client| !client.is_closing()) else { return };
         tracing::warn!(
-            "Client {} closed for overcoming of output buffer limits.",
+            "Client {} {when} for overcoming of output buffer limits.",
             client.describe_for_log(now_ms, self.config.hide_user_data)
         );
         self.stats.output_buffer_disconnections += 1;

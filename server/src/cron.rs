@@ -8,10 +8,10 @@ use store::{DbIndex, Due};
 /// Time that one round of the expire cycle may take.
 const EXPIRE_SLICE: Duration = Duration::from_micros(500);
 /// Keys looked for at once between two looks at the clock.
-const EXPIRE_BATCH: usize = 64;
-/// Directory slots looked at once between two looks at the clock, or as much work on entries: some 10 µs where all is in
-/// cache, and 100 where none of it is.
-const EXPIRE_BUDGET: usize = 4 * 1024;
+const EXPIRE_BATCH: usize = 16;
+/// Directory slots looked at once between two looks at the clock, or as much work on entries: one or two segments, whose
+/// entries take some 10 µs each time where none of them is in cache.
+const EXPIRE_BUDGET: usize = 1024;
 
 /// Time between two reports of what there is, ms.
 const REPORT_EVERY_MS: i64 = 5000;
@@ -143,7 +143,7 @@ fn check_clients(server: &mut Server, now_ms: i64) {
             tracing::debug!("Closing idle client");
             server.free_client(slot);
         } else if (client.unsent() > 0 || client.ext.replica.is_some()) && server.over_output_limit(slot) {
-            server.cut_for_output(slot);
+            server.cut_for_output(slot, "closed");
         }
     }
     server.stats.peaks.note(now_ms, peaks);

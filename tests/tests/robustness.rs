@@ -268,3 +268,24 @@ fn handshakes_that_nobody_goes_on_with_leave_room_for_others() {
         },
     );
 }
+
+#[test]
+fn short_replies_are_below_any_limit() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.set("client-output-buffer-limit", "normal 1 1 1").start();
+        let mut client = server.client();
+        assert_eq!(client.run("PING"), "+PONG\r\n");
+        assert_eq!(client.call(&["SET", "short", &"v".repeat(10_000)]), "+OK\r\n");
+        assert_eq!(client.call(&["SET", "long", &"v".repeat(40_000)]), "+OK\r\n");
+        assert_eq!(client.run("GET short").len(), 10_000);
+        client.send(&["GET", "long"]);
+        assert!(client.is_closed());
+        wait_until("the log says why", || {
+            server
+                .log()
+                .matches(" scheduled to be closed ASAP for overcoming of output buffer limits.")
+                .count()
+                == 1
+        });
+    }
+}
