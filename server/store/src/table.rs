@@ -383,11 +383,12 @@ impl<T: Item> Table<T> {
     /// Notes that the item at `at` expires at `tick` (any coarse clock below `u32::MAX`).
     #[inline]
     pub fn note_due(&mut self, at: At, tick: u32) {
-        self.directory.note_due(self.directory.segment_of(at), tick);
+        self.directory.note_due(at, tick);
     }
 
-    /// Looks for the next segment that may hold an item due before `tick`, from the prefix `from` on. A directory slot
-    /// and an item looked at cost one of `budget` each. For the segment found, `visit` gets each item and returns its tick
+    /// Looks for the next segment that may hold an item due before `tick`, from the prefix `from` on. A directory slot, a line
+    /// of a segment and an item looked at cost one of `budget` each. For the segment found, `visit` gets each item that was
+    /// ever noted as due since it came there, and returns its tick
     /// (`u32::MAX` for none) or whatever the segment's new bound should consider.
     ///
     /// Returns the prefix to go on from, `None` when the end was reached.
@@ -406,9 +407,9 @@ impl<T: Item> Table<T> {
             DueSearch::Stopped(hash) => return Some(hash.prefix()),
             DueSearch::End => return None,
         };
-        self.directory.prefetch_items(loc);
-        *budget = budget.saturating_sub(self.directory.slot(loc).len());
-        let earliest = self.directory.items(loc).map(|item| visit(item.item())).min().unwrap_or(NEVER);
+        let due = self.directory.prefetch_due(loc);
+        *budget = budget.saturating_sub(self.directory.slot(loc).line_count() + due);
+        let earliest = self.directory.due_items(loc).map(|item| visit(item.item())).min().unwrap_or(NEVER);
         self.directory.set_due(loc, earliest);
         self.directory.next_hash(loc).map(Hash::prefix)
     }

@@ -276,6 +276,7 @@ struct Moved {
     item: NonNull<u8>,
     window: u16,
     tag: u8,
+    is_due: bool,
 }
 
 /// The directory with all segments and items below it.
@@ -545,7 +546,7 @@ impl<T: Item> Directory<T> {
     pub(crate) fn put(&mut self, loc: Loc, hash: Hash, item: T) -> At {
         let slot = *self.slot(loc);
         let window = hash.window(slot.base());
-        let moved = Moved { item: item.into_raw(), window, tag: hash.tag() };
+        let moved = Moved { item: item.into_raw(), window, tag: hash.tag(), is_due: false };
         let (line, place) = fill(self.lines_mut(loc), slot.used(), &moved);
         self.slot_mut(loc).len_used += 1;
         At { loc, line: line as u8, place: place as u8 }
@@ -592,6 +593,22 @@ impl<T: Item> Directory<T> {
         }
     }
 
+    /// The addresses of a segment's items that are marked as due.
+    fn due_words(&self, loc: Loc) -> impl Iterator<Item = Word> + '_ {
+        let words = self.lines_of(self.slot(loc)).iter().flat_map(|line| line.items());
+        words.map(|(_, word)| word).filter(|word| word.is_due())
+    }
+
+    /// The items of a segment that are marked as due.
+    pub(crate) fn due_items(&self, loc: Loc) -> impl Iterator<Item = Ref<'_, T>> + '_ {
+        self.due_words(loc).map(|word| self.borrow(word.item()))
+    }
+
+    /// Starts to fetch the items of a segment that are marked as due; their number.
+    pub(crate) fn prefetch_due(&self, loc: Loc) -> usize {
+        self.due_words(loc).map(|word| prefetch(word.address())).count()
+    }
+
     /// Moves a segment's lines as the mover says, and lets each item be moved.
     pub(crate) fn relocate(
         &mut self,
@@ -622,9 +639,16 @@ impl<T: Item> Directory<T> {
 
     // --- earliest expiry ---------------------------------------------------------------------------------------
 
-    /// Notes that an item of the segment expires at `tick`.
+    /// Notes that the item at `at` expires at `tick`, or something in it.
     #[inline]
-    pub(crate) fn note_due(&mut self, loc: Loc, tick: u32) {
+    pub(crate) fn note_due(&mut self, at: At, tick: u32) {
+        self.lines_mut(at.loc)[usize::from(at.line)].mark_due(usize::from(at.place));
+        self.lower_bound(self.segment_of(at), tick);
+    }
+
+    /// Sees to it that the segment's bound is no later than `tick`.
+    #[inline]
+    fn lower_bound(&mut self, loc: Loc, tick: u32) {
         let slot = self.slot_mut(loc);
         slot.earliest = slot.earliest.min(tick);
         let region = &mut self.regions[loc.region as usize];
@@ -634,7 +658,7 @@ impl<T: Item> Directory<T> {
     /// Replaces the segment's bound after its items were looked at.
     pub(crate) fn set_due(&mut self, loc: Loc, tick: u32) {
         self.slot_mut(loc).earliest = tick;
-        self.note_due(loc, tick);
+        self.lower_bound(loc, tick);
     }
 
     /// The first segment at or after `from` with a bound before `tick`. Looks at no more than `budget` slots (a
@@ -702,7 +726,7 @@ impl<T: Item> Directory<T> {
                     Some((base, hash_of)) => hash_of(self.borrow(word.item()).item()).window(base),
                     None => word.window(),
                 };
-                into.push(Moved { item: word.item(), window, tag });
+                into.push(Moved { item: word.item(), window, tag, is_due: word.is_due() });
             }
         }
         // SAFETY: invariant 1: the lines came from such a box; the caller overwrites all slots that name them.
@@ -961,7 +985,7 @@ fn filled(count: usize, used: u8, items: &[Moved]) -> Box<[Line]> {
 /// Puts an item into the first free place at or after its home line.
 #[inline]
 fn fill(lines: &mut [Line], used: u8, moved: &Moved) -> (usize, usize) {
-    let word = Word::new(moved.item, moved.window);
+    let word = Word::new(moved.item, moved.window).with_due(moved.is_due);
     let mut line = home(moved.window, used, lines.len());
     for _ in 0..lines.len() {
         if let Some(place) = lines[line].place(moved.tag, word) {

@@ -5,8 +5,11 @@
 //!  ├─ 7 tags ──┼─ control ─┼ word 0 ┼ word 1 ┼ …  ┼ word 6 ────┤
 //!              │ bits 0..6: place taken; bit 7: overflowed
 //!
-//!  word: 63 ─ window, 16 hash bits ─ 48 │ 47 ─ address of the item ─ 0
+//!  word: 63 ─ window, 16 hash bits ─ 48 │ 47 ─ address of the item ─ 1 │ 0: due
 //! ```
+//!
+//! *Due* says that the item may expire, or something in it: who looks for such items among many others reads the lines and
+//! leaves these alone, each of which would be a wait for memory.
 //!
 //! A tag is the hash's lowest byte; a search compares seven of them at once in one register, then the window, and
 //! only then touches the item. *Overflowed* says that an item passed this line because it was full, so that a search
@@ -19,7 +22,9 @@ use std::ptr::{NonNull, null_mut};
 pub(crate) const PLACES: usize = 7;
 
 const ADDRESS_BITS: u32 = 48;
-const ADDRESS_MASK: usize = (1 << ADDRESS_BITS) - 1;
+/// Items lie at even addresses.
+const ADDRESS_MASK: usize = (1 << ADDRESS_BITS) - 1 - DUE;
+const DUE: usize = 1;
 const TAKEN_MASK: u8 = 0x7f;
 const OVERFLOWED: u8 = 0x80;
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
@@ -36,8 +41,24 @@ impl Word {
     #[inline]
     pub(crate) fn new(item: NonNull<u8>, window: u16) -> Self {
         let address = item.as_ptr();
-        assert!(address.addr() & !ADDRESS_MASK == 0, "an address above 48 bits: {:#x}", address.addr());
+        assert!(
+            address.addr() & !ADDRESS_MASK == 0,
+            "an odd address or above 48 bits: {:#x}",
+            address.addr()
+        );
         Self(address.map_addr(|a| a | (usize::from(window) << ADDRESS_BITS)))
+    }
+
+    /// The same with the item marked as due, or not.
+    #[inline]
+    pub(crate) fn with_due(self, is_due: bool) -> Self {
+        Self(self.0.map_addr(|a| a & !DUE | usize::from(is_due)))
+    }
+
+    /// The item may expire, or something in it.
+    #[inline(always)]
+    pub(crate) fn is_due(self) -> bool {
+        self.0.addr() & DUE != 0
     }
 
     #[inline(always)]
@@ -161,11 +182,19 @@ impl Line {
         Some(place)
     }
 
-    /// Changes the address in a taken place, keeping its hash bits.
+    /// Changes the address in a taken place, keeping the other bits.
     #[inline]
     pub(crate) fn replace(&mut self, place: usize, item: NonNull<u8>) {
         debug_assert!(self.is_taken(place));
-        self.words[place] = Word::new(item, self.words[place].window());
+        let old = self.words[place];
+        self.words[place] = Word::new(item, old.window()).with_due(old.is_due());
+    }
+
+    /// Marks the item in a taken place as due.
+    #[inline]
+    pub(crate) fn mark_due(&mut self, place: usize) {
+        debug_assert!(self.is_taken(place));
+        self.words[place] = self.words[place].with_due(true);
     }
 
     /// Empties a taken place.
@@ -224,6 +253,15 @@ mod tests {
         assert_eq!(line.find(0xff, 0xffff, |found| found == item(10)), Some(3));
         line.replace(3, item(11));
         assert_eq!(line.find(0xff, 0xffff, |found| found == item(11)), Some(3));
+        assert!(line.items().all(|(_, word)| !word.is_due()));
+        line.mark_due(3);
+        line.replace(3, item(12));
+        assert_eq!(line.find(0xff, 0xffff, |found| found == item(12)), Some(3));
+        assert_eq!(line.items().filter(|(_, word)| word.is_due()).count(), 1);
+        assert_eq!(line.address(3), item(12).as_ptr().cast_const());
+        line.clear(3);
+        assert_eq!(line.place(1, Word::new(item(13), 1)), Some(3));
+        assert!(!line.word(3).is_due());
     }
 
     #[test]
