@@ -40,6 +40,7 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
     functions.raw_set("compile", lua.create_function(load_text)?)?;
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
     functions.raw_set("raising", lua.create_function(crate::sys::lua::raising)?)?;
+    functions.raw_set("resumers", lua.create_function(crate::sys::lua::resumers)?)?;
     functions.raw_set("guarded", lua.create_function(crate::sys::lua::guarded)?)?;
     functions.raw_set("constants", constants(lua)?)?;
     functions.raw_set("libraries", super::libraries::all(lua)?)?;

@@ -88,6 +88,9 @@ local function refuse_locked(change)
 end
 table.insert = refuse_locked(table.insert)
 
+-- A script that is killed ends in all its coroutines.
+coroutine.resume, coroutine.wrap = host.resumers(coroutine.create, coroutine.resume)
+
 local redis = {}
 for name, value in pairs(host.constants) do
   redis[name] = value

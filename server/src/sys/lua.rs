@@ -1,7 +1,127 @@
 //! Functions for Lua that only its C interface can express. The fuzz target of the scripts' libraries is built with it.
 
 use mlua::{Function, Lua, Table, ffi};
+use std::cell::Cell;
 use std::ffi::c_int;
+
+thread_local! {
+    /// What runs is to end: see [`set_ending`].
+    static IS_ENDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has every coroutine that is resumed on this thread, and whoever resumes one, look at the hook at each instruction.
+///
+/// Each coroutine counts for itself and a new one as its maker does: without this, a script that makes one after the other
+/// would have the time of a whole count in each of them, and go on for hours after it was killed.
+pub fn set_ending(is_ending: bool) {
+    IS_ENDING.set(is_ending);
+}
+
+/// `coroutine.resume` and `coroutine.wrap` that heed [`set_ending`], from Lua's `coroutine.create` and
+/// `coroutine.resume`.
+///
+/// # Errors
+/// When Lua has no memory.
+pub fn resumers(lua: &Lua, (create, resume): (Function, Function)) -> mlua::Result<(Function, Function)> {
+    let resuming = |state| {
+        // SAFETY: `exec_raw` has pushed the function and nothing else; it becomes the upvalue.
+        unsafe { ffi::lua_pushcclosure(state, resume_hastily, 1) }
+    };
+    let wrapping = |state| {
+        // SAFETY: `exec_raw` has pushed the two functions and nothing else; they become the upvalues.
+        unsafe { ffi::lua_pushcclosure(state, wrap, 2) }
+    };
+    // SAFETY: each leaves one value, the closure, as the declared result type says.
+    unsafe { Ok((lua.exec_raw(resume.clone(), resuming)?, lua.exec_raw((create, resume), wrapping)?)) }
+}
+
+/// Resumes the coroutine that is the first argument.
+///
+/// # Safety
+/// Called by Lua as a C function with `coroutine.resume` as its first upvalue. It owns nothing that a jump out of it would
+/// leak.
+unsafe extern "C-unwind" fn resume_hastily(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe { resume(state, ffi::lua_upvalueindex(1)) }
+}
+
+/// Runs the `coroutine.resume` at an index with the arguments of the C function that runs; gives its number of results.
+///
+/// # Safety
+/// From a C function whose frame and callers own nothing, with a function of the standard library at the index.
+unsafe fn resume(state: *mut ffi::lua_State, function: c_int) -> c_int {
+    // SAFETY: another value than a coroutine gives null.
+    let coroutine = unsafe { ffi::lua_tothread(state, 1) };
+    if !coroutine.is_null() {
+        // SAFETY: it is a coroutine.
+        unsafe { hasten(coroutine) };
+    }
+    // SAFETY: as the caller promises; the stack holds its arguments.
+    let results = match unsafe { ffi::lua_tocfunction(state, function) } {
+        // SAFETY: `coroutine.resume` uses no upvalues.
+        Some(resume) => unsafe { resume(state) },
+        None => 0,
+    };
+    // SAFETY: Lua gave this state.
+    unsafe { hasten(state) };
+    results
+}
+
+/// # Safety
+/// The state is a live one.
+unsafe fn hasten(state: *mut ffi::lua_State) {
+    if IS_ENDING.get() {
+        // SAFETY: it keeps the hook that it has.
+        unsafe { ffi::lua_sethook(state, ffi::lua_gethook(state), ffi::LUA_MASKCOUNT, 1) };
+    }
+}
+
+/// `coroutine.wrap`.
+///
+/// # Safety
+/// Called by Lua as a C function with `coroutine.create` and `coroutine.resume` as upvalues. It owns nothing that a jump
+/// out of it would leak.
+unsafe extern "C-unwind" fn wrap(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: the upvalue exists.
+    let results = match unsafe { ffi::lua_tocfunction(state, ffi::lua_upvalueindex(1)) } {
+        // SAFETY: `coroutine.create` uses no upvalues; it runs in this frame, so that its errors name `wrap`.
+        Some(create) => unsafe { create(state) },
+        None => return 0,
+    };
+    // SAFETY: a C function may push at least 20 values; the upvalue exists.
+    unsafe { ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2)) };
+    // SAFETY: the coroutine and the function are on top, and become upvalues.
+    unsafe { ffi::lua_pushcclosure(state, resume_wrapped, 2) };
+    results
+}
+
+/// Resumes the coroutine that is the first upvalue; what it raises goes on, with the place of the call before a text.
+///
+/// # Safety
+/// As for [`resume_hastily`], which is the second upvalue here.
+unsafe extern "C-unwind" fn resume_wrapped(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: a C function may push at least 20 values; the upvalue exists.
+    unsafe { ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1)) };
+    // SAFETY: there is at least the value just pushed.
+    unsafe { ffi::lua_insert(state, 1) };
+    // SAFETY: as the caller promises; the stack holds the coroutine and its arguments.
+    let results = unsafe { resume(state, ffi::lua_upvalueindex(2)) };
+    // SAFETY: the results are the last values.
+    if unsafe { ffi::lua_toboolean(state, -results) } != 0 {
+        return results - 1;
+    }
+    // SAFETY: there are two results, `false` and what was raised.
+    if unsafe { ffi::lua_type(state, -1) } == ffi::LUA_TSTRING {
+        // SAFETY: there is room for 20 values.
+        unsafe { ffi::luaL_where(state, 1) };
+        // SAFETY: the place goes below what was raised.
+        unsafe { ffi::lua_insert(state, -2) };
+        // SAFETY: both are strings.
+        unsafe { ffi::lua_concat(state, 2) };
+    }
+    // SAFETY: the value to raise is on top.
+    unsafe { ffi::lua_error(state) }
+}
 
 /// Wraps a function that replies `(failed, value…)` into a C function that replies the values, or raises the one there is
 /// when it failed.
