@@ -67,7 +67,11 @@ const TRAPS: &[(&str, &str)] = &[
     ("getmetatable(_G).__index = nil", "Attempt to modify a readonly table"),
     ("table.insert(string, 'x')", "Attempt to modify a readonly table"),
     ("table.insert(_G, 'x')", "Attempt to modify a readonly table"),
-    ("return tostring(next(redis))", "nil"),
+    ("local _, t = pairs(redis) t.x = 1", "Attempt to modify a readonly table"),
+    (
+        "for k, v in pairs(_G) do if type(v) == 'table' then v.x = 1 end end",
+        "Attempt to modify a readonly table",
+    ),
     ("table.sort(redis)", ""),
     // Ways out.
     ("return print", "nonexistent global variable 'print'"),
