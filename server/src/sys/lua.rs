@@ -31,8 +31,11 @@ pub fn resumers(lua: &Lua, (create, resume): (Function, Function)) -> mlua::Resu
         // SAFETY: `exec_raw` has pushed the two functions and nothing else; they become the upvalues.
         unsafe { ffi::lua_pushcclosure(state, wrap, 2) }
     };
-    // SAFETY: each leaves one value, the closure, as the declared result type says.
-    unsafe { Ok((lua.exec_raw(resume.clone(), resuming)?, lua.exec_raw((create, resume), wrapping)?)) }
+    // SAFETY: `resuming` leaves one value, the closure, as the declared result type says.
+    let resumer = unsafe { lua.exec_raw(resume.clone(), resuming)? };
+    // SAFETY: so does `wrapping`.
+    let wrapper = unsafe { lua.exec_raw((create, resume), wrapping)? };
+    Ok((resumer, wrapper))
 }
 
 /// Resumes the coroutine that is the first argument.
@@ -71,8 +74,10 @@ unsafe fn resume(state: *mut ffi::lua_State, function: c_int) -> c_int {
 /// The state is a live one.
 unsafe fn hasten(state: *mut ffi::lua_State) {
     if IS_ENDING.get() {
+        // SAFETY: the state is a live one.
+        let hook = unsafe { ffi::lua_gethook(state) };
         // SAFETY: it keeps the hook that it has.
-        unsafe { ffi::lua_sethook(state, ffi::lua_gethook(state), ffi::LUA_MASKCOUNT, 1) };
+        unsafe { ffi::lua_sethook(state, hook, ffi::LUA_MASKCOUNT, 1) };
     }
 }
 
@@ -322,7 +327,9 @@ unsafe extern "C-unwind" fn unpack_little(state: *mut ffi::lua_State) -> c_int {
         // SAFETY: there is a table.
         let len = unsafe { ffi::lua_objlen(state, 1) } as f64;
         // SAFETY: the state is valid.
-        let (first, last) = unsafe { (number_or(state, 2, 1.0), number_or(state, 3, len)) };
+        let first = unsafe { number_or(state, 2, 1.0) };
+        // SAFETY: as above.
+        let last = unsafe { number_or(state, 3, len) };
         // SAFETY: the upvalue is a number.
         let most = unsafe { ffi::lua_tonumber(state, ffi::lua_upvalueindex(2)) };
         // SAFETY: the state is valid.
