@@ -67,7 +67,11 @@ const TRAPS: &[(&str, &str)] = &[
     ("getmetatable(_G).__index = nil", "Attempt to modify a readonly table"),
     ("table.insert(string, 'x')", "Attempt to modify a readonly table"),
     ("table.insert(_G, 'x')", "Attempt to modify a readonly table"),
-    ("return tostring(next(redis))", "nil"),
+    ("local _, t = pairs(redis) t.x = 1", "Attempt to modify a readonly table"),
+    (
+        "for k, v in pairs(_G) do if type(v) == 'table' then v.x = 1 end end",
+        "Attempt to modify a readonly table",
+    ),
     ("table.sort(redis)", ""),
     // Ways out.
     ("return print", "nonexistent global variable 'print'"),
@@ -153,6 +157,10 @@ fn a_script_that_runs_away_is_killed_wherever_it_is() {
         "while true do xpcall(function() while true do end end, function() while true do end end) end",
         "for i = 1, 1e12 do coroutine.wrap(function() while true do end end)() end",
         "while true do coroutine.resume(coroutine.create(function() error('x') end)) end",
+        "local function spin() while true do pcall(function() while true do end end) end end \
+         while true do coroutine.resume(coroutine.create(spin)) end",
+        "local function spin() while true do end end local function more(f) while true do pcall(coroutine.wrap(f)) end end \
+         more(function() more(function() more(spin) end) end)",
         "table.sort({5, 4, 3, 2, 1}, function() while true do end end)",
         "string.gsub(string.rep('x', 100), '.', function() while true do end end)",
         "local t = setmetatable({}, {__index = function() while true do end end}) return t.x",

@@ -9,6 +9,7 @@ use common::command::{
     Access, Acl, Args, Arity, Command, CommandError, CommandResult, Flags, Handler, KeySpec, Outcome,
     write_help,
 };
+use common::config::syntax::split_args;
 use std::rc::Rc;
 
 pub(super) const ACL: &[Acl] = &[Acl::Scripting];
@@ -198,26 +199,26 @@ fn compile(host: &Rc<ScriptHost>, sha: &Sha, body: &[u8]) -> Result<(), CommandE
 /// Reads `#!lua flags=no-writes,…`; `None` when there is no such line.
 fn shebang(body: &[u8]) -> Result<Option<ScriptFlags>, CommandError> {
     let Some(rest) = body.strip_prefix(b"#!") else { return Ok(None) };
-    let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
-    let line = String::from_utf8_lossy(line);
-    if !rest.contains(&b'\n') {
+    let Some(end) = rest.iter().position(|b| *b == b'\n') else {
         return Err("ERR Invalid script shebang".into());
-    }
-    let mut words = line.split_whitespace();
-    if words.next() != Some("lua") {
-        let engine = line.split_whitespace().next().unwrap_or_default();
-        return Err(CommandError::Message(format!("ERR Unexpected engine in script shebang: #!{engine}")));
+    };
+    let mut words = split_args(&body[..end + 2]).unwrap_or_default().into_iter();
+    let engine = words.next().ok_or(CommandError::Text("ERR Invalid engine in script shebang"))?;
+    let complaint = |text: &str, of: &[u8]| CommandError::Raw([text.as_bytes(), of].concat());
+    if engine != b"#!lua" {
+        return Err(complaint("ERR Unexpected engine in script shebang: ", &engine));
     }
     let mut declared = ScriptFlags::default();
     for word in words {
-        let Some(names) = word.strip_prefix("flags=") else {
-            return Err(CommandError::Message(format!("ERR Unknown lua shebang option: {word}")));
-        };
-        for name in names.split(',').filter(|name| !name.is_empty()) {
-            let Some(flag) = ScriptFlags::named(name.as_bytes()) else {
-                return Err(CommandError::Message(format!("ERR Unexpected flag in script shebang: {name}")));
-            };
-            declared = declared | flag;
+        let names = word
+            .strip_prefix(b"flags=")
+            .ok_or_else(|| complaint("ERR Unknown lua shebang option: ", &word))?;
+        for name in names.split(|b| *b == b',').filter(|_| !names.is_empty()) {
+            // Unlike those of functions, these are told by their case.
+            let known = ScriptFlags::NAMES.iter().find(|(known, _)| known.as_bytes() == name);
+            let (_, flag) =
+                known.ok_or_else(|| complaint("ERR Unexpected flag in script shebang: ", name))?;
+            declared = declared | *flag;
         }
     }
     Ok(Some(declared))

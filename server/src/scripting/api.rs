@@ -4,7 +4,6 @@
 
 use super::ScriptHost;
 use super::convert;
-use super::libraries::number_of;
 use super::lua::{compile, message, sha_of};
 use mlua::{Lua, MultiValue, Table, Value};
 use std::rc::{Rc, Weak};
@@ -40,6 +39,12 @@ pub(super) fn host_functions(lua: &Lua, host: &Weak<ScriptHost>) -> mlua::Result
     functions.raw_set("compile", lua.create_function(load_text)?)?;
     functions.raw_set("clock", lua.create_function(|_, ()| Ok(crate::process::cpu_seconds().0))?)?;
     functions.raw_set("raising", lua.create_function(crate::sys::lua::raising)?)?;
+    functions.raw_set("resumers", lua.create_function(crate::sys::lua::resumers)?)?;
+    functions.raw_set("expecting", lua.create_function(crate::sys::lua::expecting)?)?;
+    functions.raw_set("seeing", lua.create_function(crate::sys::lua::seeing)?)?;
+    functions.raw_set("pairs", lua.create_function(crate::sys::lua::pairs)?)?;
+    functions.raw_set("bounded", lua.create_function(crate::sys::lua::bounded)?)?;
+    functions.raw_set("unpack", lua.create_function(crate::sys::lua::unpack)?)?;
     functions.raw_set("guarded", lua.create_function(crate::sys::lua::guarded)?)?;
     functions.raw_set("constants", constants(lua)?)?;
     functions.raw_set("libraries", super::libraries::all(lua)?)?;
@@ -81,15 +86,20 @@ pub(super) fn reaches_replicas(bits: u8) -> bool {
     bits & REPL_REPLICA != 0
 }
 
+/// A number, or a string that is one, without what is behind its point.
+fn whole(lua: &Lua, value: &Value) -> mlua::Result<Option<i64>> {
+    Ok(lua.coerce_number(value.clone())?.map(|number| number as i64))
+}
+
 fn set_resp(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<Outcome> {
     if args.len() != 1 {
         return refusal(lua, "ERR redis.setresp() requires one argument.");
     }
-    let version = args.front().and_then(number_of);
-    if version != Some(2.0) && version != Some(3.0) {
+    let version = whole(lua, &args[0])?.unwrap_or(0);
+    if version != 2 && version != 3 {
         return refusal(lua, "ERR RESP version must be 2 or 3.");
     }
-    host.set_resp3(version == Some(3.0));
+    host.set_resp3(version == 3);
     Ok((false, Value::Nil))
 }
 
@@ -99,7 +109,7 @@ fn set_repl(lua: &Lua, host: &Rc<ScriptHost>, args: MultiValue) -> mlua::Result<
     let [bits] = args.iter().collect::<Vec<_>>()[..] else {
         return refusal(lua, "ERR redis.set_repl() requires two arguments.");
     };
-    let bits = lua.coerce_number(bits.clone())?.unwrap_or(0.0) as i64;
+    let bits = whole(lua, bits)?.unwrap_or(0);
     if bits & !i64::from(REPL_ALL) != 0 {
         let text = "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
         return refusal(lua, text);
@@ -134,7 +144,7 @@ fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
     if args.len() < 2 {
         return refusal(lua, "ERR redis.log() requires two arguments or more.");
     }
-    let Some(level) = number_of(&args[0]) else {
+    let Some(level) = whole(lua, &args[0])? else {
         return refusal(lua, "ERR First argument must be a number (log level).");
     };
     let mut words = Vec::new();
@@ -144,12 +154,12 @@ fn log(lua: &Lua, args: MultiValue) -> mlua::Result<Outcome> {
         }
     }
     let line = words.join(" ");
-    match level as i64 {
+    match level {
         0 => tracing::trace!("{line}"),
         1 => tracing::debug!("{line}"),
         2 => tracing::info!("{line}"),
         3 => tracing::warn!("{line}"),
-        _ => return refusal(lua, "ERR Invalid log level."),
+        _ => return refusal(lua, "ERR Invalid debug level."),
     }
     Ok((false, Value::Nil))
 }
@@ -160,9 +170,16 @@ fn error_reply(lua: &Lua, args: MultiValue) -> mlua::Result<Value> {
         return Ok(refusal(lua, "ERR wrong number or type of arguments")?.1);
     };
     let text = text.as_bytes();
-    let trimmed = text.trim_ascii_end();
-    let text = trimmed.strip_prefix(b"-").unwrap_or(trimmed);
-    let full = if text.contains(&b' ') { text.to_vec() } else { [b"ERR ", text].concat() };
+    let text = convert::as_text(&text);
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (code, text) = match text.iter().position(|b| *b == b' ') {
+        Some(space) => (&text[..space], &text[space + 1..]),
+        None => (&b"ERR"[..], text),
+    };
+    let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
+    let from = text.iter().position(|b| !is_end(b)).unwrap_or(text.len());
+    let to = text.iter().rposition(|b| !is_end(b)).map_or(from, |last| last + 1);
+    let full = [code, b" ", &text[from..to]].concat();
     let table = lua.create_table()?;
     table.raw_set("err", lua.create_string(full)?)?;
     Ok(Value::Table(table))

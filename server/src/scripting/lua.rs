@@ -8,6 +8,7 @@ use super::convert;
 use super::functions::{Function as LibraryFunction, FunctionId};
 use super::library::{Draft, Loading, register_function};
 use super::{Program, ScriptHost};
+use crate::sys::lua::set_ending;
 use crate::sys::script::{Calls, Ended, Machine, Run, callers};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, HookTriggers, Lua, LuaOptions, RegistryKey, StdLib, Table, Value, VmState};
@@ -127,6 +128,7 @@ impl Vm {
 
     /// Looks at the clock every `instructions`; scripts that take long let others have a word there.
     fn watch_clock(&self, host: &Rc<ScriptHost>, instructions: u32) -> mlua::Result<()> {
+        set_ending(false);
         let (weak, loading) = (Rc::downgrade(host), self.loading.clone());
         self.lua.set_global_hook(HookTriggers::new().every_nth_instruction(instructions), move |lua, _| {
             if loading.borrow_mut().as_mut().is_some_and(Draft::tick) {
@@ -283,11 +285,11 @@ fn calls(host: &Rc<ScriptHost>) -> Box<Calls> {
     })
 }
 
-/// Ends what runs. A pcall may swallow the error, so from now on every instruction raises it.
+/// Ends what runs. A pcall may swallow the error, so from now on every instruction raises it: in each coroutine once its
+/// own count is full, which is when this is called again.
 fn end(lua: &Lua, text: &'static str) -> mlua::Result<VmState> {
-    lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), move |_, _| {
-        Err(mlua::Error::runtime(text))
-    })?;
+    set_ending(true);
+    lua.set_global_hook(HookTriggers::new().every_nth_instruction(1), move |lua, _| end(lua, text))?;
     Err(mlua::Error::runtime(text))
 }
 

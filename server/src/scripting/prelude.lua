@@ -23,37 +23,21 @@ end
 
 -- unpack(t, 0, 2^31-1) crashes stock 5.1.5 (CVE-2025-46817): the number of results is checked first.
 -- Results and arguments share what a C function has of the stack.
-local STACK = 8000
-local function safe_unpack(...)
-  local list, from, to = ...
-  local first, last = tonumber(from or 1), tonumber(to or #list)
-  local room = STACK - select("#", ...)
-  if not first or not last or not (last - first < room) or not (first >= -2^31 and last < 2^31) then
-    error("too many results to unpack", 2)
-  end
-  return raw_unpack(...)
-end
+local safe_unpack = host.unpack(raw_unpack, 8000)
 
 -- Patterns recurse on the C stack by their length: it is bounded.
 local LONGEST_PATTERN = 10000
-local function bounded(match)
-  return function(subject, pattern, ...)
-    if type(pattern) == "string" and #pattern > LONGEST_PATTERN then
-      error("pattern too complex", 2)
-    end
-    return match(subject, pattern, ...)
-  end
-end
 for _, name in ipairs({ "find", "match", "gmatch", "gfind", "gsub" }) do
-  string[name] = string[name] and bounded(string[name])
+  string[name] = string[name] and host.bounded(string[name], LONGEST_PATTERN)
 end
 
 -- A failed redis.call reads as its text, as in Redis 7.
 local function settle(ok, ...)
   if not ok then
     local failure = ...
-    if type(failure) == "table" and type(rawget(failure, "err")) == "string" then
-      return false, rawget(failure, "err")
+    local text = type(failure) == "table" and rawget(failure, "err")
+    if type(text) == "string" or type(text) == "number" then
+      return false, text
     end
   end
   return ok, ...
@@ -87,6 +71,12 @@ local function refuse_locked(change)
   return host.guarded(change, locked)
 end
 table.insert = refuse_locked(table.insert)
+
+-- What reads a table without asking its metatable sees what lies behind a locked one.
+local seeing_next = host.seeing(next, locked)
+
+-- A script that is killed ends in all its coroutines.
+coroutine.resume, coroutine.wrap = host.resumers(coroutine.create, coroutine.resume)
 
 local redis = {}
 for name, value in pairs(host.constants) do
@@ -162,19 +152,20 @@ end
 
 visible = {
   _VERSION = _VERSION, assert = assert, collectgarbage = collectgarbage, error = error, gcinfo = gcinfo,
-  ipairs = ipairs, next = next, pairs = pairs, rawequal = rawequal, rawget = rawget,
+  ipairs = ipairs, next = seeing_next, pairs = host.pairs(next, locked, seeing_next), rawequal = rawequal,
+  rawget = host.seeing(rawget, locked),
   select = select, setmetatable = refuse_locked(setmetatable), tonumber = tonumber, tostring = tostring, type = type,
   xpcall = safe_xpcall, coroutine = lock(coroutine), unpack = safe_unpack, rawset = refuse_locked(rawset),
   string = lock(string), table = lock(table), math = lock(math), os = lock({ clock = host.clock }),
   redis = lock(redis),
   pcall = function(...) return settle(raw_pcall(...)) end,
   -- What makes a table read-only is nobody's business. Redis's globals have a metatable; its other tables have none.
-  getmetatable = function(...)
+  getmetatable = host.expecting(function(...)
     if locked[(...)] then
       return ... == environment and lock({}) or nil
     end
     return getmetatable(...)
-  end,
+  end, "any"),
 }
 visible.server = visible.redis
 if host.has_deprecated then
@@ -199,26 +190,35 @@ local backing
 environment, backing = lock(visible)
 rawset(visible, "_G", environment)
 
-function visible.loadstring(text, name)
+visible.loadstring = host.expecting(function(text, name)
   return host.compile(text, name or text, environment)
-end
-function visible.load(reader, name)
+end, "string")
+visible.load = host.expecting(function(reader, name)
   local parts = {}
   while true do
-    local part = reader()
+    local fine, part = raw_pcall(reader)
+    if not fine then
+      return nil, part
+    end
     if part == nil or part == "" then
       break
+    end
+    if type(part) ~= "string" and type(part) ~= "number" then
+      return nil, "reader function must return a string"
     end
     parts[#parts + 1] = part
   end
   return host.compile(table.concat(parts), name or "=(load)", environment)
-end
+end, "function")
 
 -- Turns what a script raised into a table that says where.
 local function explain(failure)
   if type(failure) ~= "table" then
     -- What a proxy says of itself may have no end, and the hook may rest here.
     failure = { err = "ERR " .. (proxies[failure] and "userdata" or tostring(failure)) }
+  end
+  if type(rawget(failure, "err")) == "number" then
+    rawset(failure, "err", tostring(failure.err))
   end
   host.locate(failure)
   return failure

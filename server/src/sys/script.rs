@@ -231,6 +231,10 @@ unsafe fn perform(stack: Stack) -> bool {
     }
     // SAFETY: nothing else runs until the reply is pushed, so that nobody changes it.
     let reply = unsafe { &*calling.reply.as_ptr() };
+    if reply.is_empty() {
+        stack.nil(); // as in Redis, of a command that answers nothing
+        return false;
+    }
     push(stack, reply, 0);
     let has_failed = reply.first() == Some(&b'-');
     if reply.capacity() > LARGE {
@@ -498,6 +502,7 @@ mod tests {
             "raised table index is nil",
         );
         check("return call('a', unpack({'b', 'c'})).ok", "a,b,c");
+        check("return call('echo', '')", "nil");
         assert_eq!(machine.stack().len(), 0);
     }
 
