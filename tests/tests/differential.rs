@@ -447,7 +447,12 @@ fn run(seed: u64, steps: usize, resp3: bool, settings: &Settings) {
         }
         history.push(words.clone());
         let (a, b) = (ask(&mut our, &words), ask(&mut their, &words));
-        let (our_news, their_news) = (our_events.take(), their_events.take());
+        let (mut our_news, mut their_news) = (our_events.take(), their_events.take());
+        if is_walk(&words) {
+            // Keys past their time are found in each server's own order.
+            our_news.sort_unstable();
+            their_news.sort_unstable();
+        }
         let equal = (without_id(&a) == without_id(&b) || may_differ(&words, &a.to_string(), &b.to_string()))
             && our_news == their_news;
         if !equal && std::env::var_os("OCHRE_TEST_ALL").is_some() {

@@ -1,6 +1,7 @@
 //! The traps of stock Lua 5.1, each sprung: a script gets an error, the server stays whole.
 
 use ochre_tests::{Client, Server, Settings, wait_until};
+use std::time::Duration;
 
 /// Scripts that would crash a server with stock Lua or leave it changed, and what their reply must contain.
 const TRAPS: &[(&str, &str)] = &[
@@ -188,6 +189,8 @@ fn a_script_that_runs_away_is_killed_wherever_it_is() {
 fn a_script_that_takes_all_memory_fails_and_gives_it_back() {
     let mut server = Server::start();
     let mut client = server.client();
+    // To fill a gigabyte with small things takes ten seconds and more of processor time.
+    client.socket().set_read_timeout(Some(Duration::from_secs(180))).expect("a socket takes it");
     for script in [
         "return #string.rep('x', 2^31 - 1)",
         "local s = 'x' while true do s = s .. s end",
