@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Requests in flight when loading: deep enough that the network never idles, small enough to stay in socket buffers.
 const LOAD_DEPTH: usize = 500;
 
+/// How long one command may take: DEBUG POPULATE of 50 million keys takes two minutes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// A reply, as far as these tools look at it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {
@@ -66,7 +69,7 @@ impl Client {
     pub fn connect(port: u16) -> Result<Client> {
         let writer = TcpStream::connect(("127.0.0.1", port))?;
         writer.set_nodelay(true)?;
-        writer.set_read_timeout(Some(Duration::from_secs(120)))?;
+        writer.set_read_timeout(Some(PATIENCE))?;
         Ok(Client { reader: BufReader::with_capacity(256 * 1024, writer.try_clone()?), writer })
     }
 
