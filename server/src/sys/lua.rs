@@ -1,6 +1,6 @@
 //! Functions for Lua that only its C interface can express. The fuzz target of the scripts' libraries is built with it.
 
-use mlua::{Function, Lua, Table, ffi};
+use mlua::{Function, IntoLuaMulti, Lua, Table, ffi};
 use std::cell::Cell;
 use std::ffi::c_int;
 
@@ -128,6 +128,21 @@ unsafe extern "C-unwind" fn resume_wrapped(state: *mut ffi::lua_State) -> c_int 
     unsafe { ffi::lua_error(state) }
 }
 
+/// A C function with these upvalues, of which there are so many.
+fn closure(
+    lua: &Lua,
+    upvalues: impl IntoLuaMulti,
+    function: ffi::lua_CFunction,
+    count: c_int,
+) -> mlua::Result<Function> {
+    let wrap = |state| {
+        // SAFETY: `exec_raw` has pushed the upvalues and nothing else; the closure takes them.
+        unsafe { ffi::lua_pushcclosure(state, function, count) }
+    };
+    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
+    unsafe { lua.exec_raw(upvalues, wrap) }
+}
+
 /// Wraps a function that replies `(failed, value…)` into a C function that replies the values, or raises the one there is
 /// when it failed.
 ///
@@ -137,12 +152,7 @@ unsafe extern "C-unwind" fn resume_wrapped(state: *mut ffi::lua_State) -> c_int 
 /// # Errors
 /// When Lua has no memory.
 pub fn raising(lua: &Lua, function: Function) -> mlua::Result<Function> {
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the function and nothing else; the closure takes it as its upvalue.
-        unsafe { ffi::lua_pushcclosure(state, raise, 1) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw(function, wrap) }
+    closure(lua, function, raise, 1)
 }
 
 /// Wraps a C function that writes into its first argument, so that it refuses the keys of `locked`.
@@ -152,12 +162,7 @@ pub fn raising(lua: &Lua, function: Function) -> mlua::Result<Function> {
 /// # Errors
 /// When Lua has no memory.
 pub fn guarded(lua: &Lua, (function, locked): (Function, Table)) -> mlua::Result<Function> {
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the function and the table and nothing else; they become the upvalues.
-        unsafe { ffi::lua_pushcclosure(state, guard, 2) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw((function, locked), wrap) }
+    closure(lua, (function, locked), guard, 2)
 }
 
 /// Wraps a function, so that its first argument must be of the type of this name, or just be there: it is C's to complain,
@@ -171,12 +176,7 @@ pub fn expecting(lua: &Lua, (function, name): (Function, String)) -> mlua::Resul
         "string" => call_with_text,
         _ => call_with_any,
     };
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the function and nothing else; the closure takes it as its upvalue.
-        unsafe { ffi::lua_pushcclosure(state, check, 1) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw(function, wrap) }
+    closure(lua, function, check, 1)
 }
 
 /// # Safety
@@ -208,12 +208,7 @@ unsafe extern "C-unwind" fn call_with_any(state: *mut ffi::lua_State) -> c_int {
 /// # Errors
 /// When Lua has no memory.
 pub fn seeing(lua: &Lua, (function, locked): (Function, Table)) -> mlua::Result<Function> {
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the function and the table and nothing else; they become the upvalues.
-        unsafe { ffi::lua_pushcclosure(state, see, 2) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw((function, locked), wrap) }
+    closure(lua, (function, locked), see, 2)
 }
 
 /// A `pairs` that goes by `see_next` where the table is a key of `locked`, by `next` otherwise.
@@ -221,12 +216,7 @@ pub fn seeing(lua: &Lua, (function, locked): (Function, Table)) -> mlua::Result<
 /// # Errors
 /// When Lua has no memory.
 pub fn pairs(lua: &Lua, upvalues: (Function, Table, Function)) -> mlua::Result<Function> {
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the three values and nothing else; they become the upvalues.
-        unsafe { ffi::lua_pushcclosure(state, begin_pairs, 3) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw(upvalues, wrap) }
+    closure(lua, upvalues, begin_pairs, 3)
 }
 
 /// Wraps a C function whose second argument is a pattern, so that it refuses one of more than `most` bytes.
@@ -234,12 +224,7 @@ pub fn pairs(lua: &Lua, upvalues: (Function, Table, Function)) -> mlua::Result<F
 /// # Errors
 /// When Lua has no memory.
 pub fn bounded(lua: &Lua, (function, most): (Function, f64)) -> mlua::Result<Function> {
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the function and the number and nothing else; they become the upvalues.
-        unsafe { ffi::lua_pushcclosure(state, bound, 2) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw((function, most), wrap) }
+    closure(lua, (function, most), bound, 2)
 }
 
 /// Wraps `unpack`, so that it refuses ranges that with its arguments take more than `room` places: that of 5.1.5 takes
@@ -248,12 +233,7 @@ pub fn bounded(lua: &Lua, (function, most): (Function, f64)) -> mlua::Result<Fun
 /// # Errors
 /// When Lua has no memory.
 pub fn unpack(lua: &Lua, (function, room): (Function, f64)) -> mlua::Result<Function> {
-    let wrap = |state| {
-        // SAFETY: `exec_raw` has pushed the function and the number and nothing else; they become the upvalues.
-        unsafe { ffi::lua_pushcclosure(state, unpack_little, 2) }
-    };
-    // SAFETY: `wrap` leaves one value, the closure, as the declared result type says.
-    unsafe { lua.exec_raw((function, room), wrap) }
+    closure(lua, (function, room), unpack_little, 2)
 }
 
 /// Calls the first upvalue with what lies behind the first argument.

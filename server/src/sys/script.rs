@@ -224,9 +224,7 @@ unsafe fn perform(stack: Stack) -> bool {
     let answered = answer(stack, calling);
     stack.truncate(0); // there may be so many arguments that nothing else has room
     if let Err(refused) = answered {
-        stack.table(0, 1);
-        stack.text(refused.to_bytes());
-        stack.set_field(c"err");
+        marked(stack, c"err", refused.to_bytes());
         return true;
     }
     // SAFETY: nothing else runs until the reply is pushed, so that nobody changes it.
@@ -298,11 +296,7 @@ fn push(stack: Stack, bytes: &[u8], mut at: usize) -> usize {
     let field = |name: &CStr| stack.set_field(name);
     stack.reserve(PUSH_ROOM);
     match kind {
-        b'+' => {
-            stack.table(0, 1);
-            stack.text(line);
-            field(c"ok");
-        }
+        b'+' => marked(stack, c"ok", line),
         b'-' => {
             stack.table(0, 2);
             stack.text(line);
@@ -313,11 +307,7 @@ fn push(stack: Stack, bytes: &[u8], mut at: usize) -> usize {
         b':' => stack.number(count() as f64),
         b'_' => stack.nil(),
         b'#' => stack.boolean(line == b"t"),
-        b'(' => {
-            stack.table(0, 1);
-            stack.text(line);
-            field(c"big_number");
-        }
+        b'(' => marked(stack, c"big_number", line),
         b',' => {
             stack.table(0, 1);
             stack.number(parse_f64(line).unwrap_or(0.0));
@@ -344,6 +334,13 @@ fn push(stack: Stack, bytes: &[u8], mut at: usize) -> usize {
         _ => return push_list(stack, bytes, next, count()),
     }
     next
+}
+
+/// Pushes a table with a text in one field, which says what it is.
+fn marked(stack: Stack, field: &CStr, text: &[u8]) {
+    stack.table(0, 1);
+    stack.text(text);
+    stack.set_field(field);
 }
 
 fn push_list(stack: Stack, bytes: &[u8], mut at: usize, count: i64) -> usize {
