@@ -280,6 +280,7 @@ impl Actor {
         let Some(client) = server.clients.get_mut(slot).filter(|client| !client.is_closing()) else {
             return Stop::Done;
         };
+        server.gather.note(now_ms, client.active_ms);
         client.active_ms = now_ms;
         let mut cx = Cx::begin(server, &self.host, slot);
         cx.query_buffer = batch.buffered();

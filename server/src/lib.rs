@@ -14,6 +14,7 @@ pub mod defrag;
 pub mod dispatch;
 pub mod events;
 pub mod eviction;
+pub mod gather;
 pub mod hotkeys;
 pub mod lazyfree;
 pub mod lifecycle;

@@ -2,6 +2,7 @@
 
 use crate::actor::Actor;
 use crate::cron;
+use crate::gather;
 use crate::lifecycle::Shutdown;
 use crate::process::supervise::tell;
 use crate::server::{Internal, Server};
@@ -30,6 +31,8 @@ pub struct MainLoop {
     /// The process shall end now, with this code.
     ended: Option<i32>,
     is_ready: bool,
+    /// Connections live on this thread, which may wait for several of them.
+    gathers: bool,
 }
 
 impl MainLoop {
@@ -49,6 +52,10 @@ impl MainLoop {
                 to.push(Internal::Due);
             }
         });
+        let gathers = actor.server().config.io_threads <= 1;
+        if gathers {
+            gather::be_punctual();
+        }
         Ok(Self {
             actor,
             mailbox,
@@ -61,6 +68,7 @@ impl MainLoop {
             expire_at: None,
             ended: None,
             is_ready: false,
+            gathers,
         })
     }
 
@@ -89,7 +97,7 @@ impl MainLoop {
                 self.internal.drain(&mut self.messages);
             } else {
                 self.set_alarm();
-                std::future::poll_fn(|cx| self.poll_wake(cx)).await;
+                self.wait().await;
             }
             if !self.events.is_empty() {
                 self.actor.turn(&mut self.events);
@@ -100,6 +108,28 @@ impl MainLoop {
             }
             self.follow_clock();
         }
+    }
+
+    /// Waits for requests or messages. Among many connections that keep asking it first sees whether some are there already,
+    /// and where none are, it gives them a moment to gather.
+    async fn wait(&mut self) {
+        if let Some(pause) = self.pause() {
+            tokio::task::yield_now().await;
+            let requests = self.mailbox.drain(&mut self.events);
+            if self.internal.drain(&mut self.messages) || requests {
+                return;
+            }
+            gather::sleep(pause);
+        }
+        std::future::poll_fn(|cx| self.poll_wake(cx)).await;
+    }
+
+    fn pause(&mut self) -> Option<Duration> {
+        if !self.gathers {
+            return None;
+        }
+        let server = self.actor.server();
+        server.gather.pause(server.time.now_ms(), server.time.now_ns())
     }
 
     fn poll_wake(&mut self, cx: &Context<'_>) -> Poll<()> {

@@ -96,6 +96,8 @@ pub struct Server {
     pub tracking: crate::tracking::Tracking,
     /// Which keys cost most, when somebody asked.
     pub hotkeys: crate::hotkeys::Hotkeys,
+    /// How connections keep the thread busy.
+    pub gather: crate::gather::Gather,
     /// What CLIENT PAUSE holds up.
     pub pause: crate::pause::Pause,
     /// Batches whose client is no longer blocked; the turn goes on with them.
@@ -157,6 +159,7 @@ impl Server {
             monitors: crate::monitor::Monitors::default(),
             tracking: crate::tracking::Tracking::default(),
             hotkeys: crate::hotkeys::Hotkeys::default(),
+            gather: crate::gather::Gather::default(),
             pause: crate::pause::Pause::default(),
             resumed: VecDeque::new(),
             replication: Replication::default(),

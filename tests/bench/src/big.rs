@@ -258,7 +258,8 @@ impl Bench<'_> {
     /// One request, its numbers chosen anew.
     fn send(&mut self, command: &str, n: u64) -> Result<()> {
         self.seed = mix(self.seed ^ n);
-        let (among, beyond) = (self.seed % self.elements, mix(self.seed) >> 12);
+        // The last tenth is left to what takes elements away, lest an index lie beyond the end.
+        let (among, beyond) = (self.seed % (self.elements / 10 * 9), mix(self.seed) >> 12);
         let line: Vec<String> = command.split(' ').map(|word| filled(word, among, beyond)).collect();
         self.call(&line.join(" "))
     }

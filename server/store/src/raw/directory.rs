@@ -17,7 +17,10 @@
 //!    slot; repeats are updated (`publish`) before the old lines are freed.
 //! 2. Every taken place of a line holds the address of an item of type `T` whose ownership the line has (`into_raw`
 //!    when it went in, `from_raw` exactly once when it leaves).
-//! 3. Nothing outside this file reaches lines or addresses without borrowing the directory.
+//! 3. Nothing outside this module reaches lines or addresses without borrowing the directory.
+
+mod ahead;
+mod due;
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -28,6 +31,9 @@ use super::line::{Line, PLACES, Word};
 use super::prefetch::prefetch;
 use crate::hash::Hash;
 use crate::relocate::Mover;
+
+pub use ahead::Ahead;
+pub(crate) use due::DueSearch;
 
 /// Lines of a segment that splits rather than grow.
 pub(crate) const FULL_LINES: usize = 8;
@@ -41,9 +47,6 @@ const MOST_USED: u8 = 8;
 pub(crate) const MOST_REGION_BITS: u8 = if cfg!(test) { 3 } else { 11 };
 /// No item of the segment has an expiry.
 pub(crate) const NEVER: u32 = u32::MAX;
-
-/// Slots whose bounds are read for a region's in the time that a search spends on one of them.
-const SLOTS_STREAMED: usize = 4;
 
 /// What the directory knows of a segment.
 #[derive(Clone, Copy)]
@@ -153,16 +156,6 @@ impl Region {
     }
 }
 
-/// Fetches an item ahead. Where it begins in the second half of a cache line, the next line as well: most items are longer
-/// than 32 bytes, and those of 48 lie across two lines every other time.
-#[inline(always)]
-fn prefetch_whole(item: *const u8) {
-    prefetch(item);
-    if item.addr() & 32 != 0 {
-        prefetch(item.wrapping_add(32));
-    }
-}
-
 /// The line after this one; the first comes after the last.
 #[inline(always)]
 fn behind(line: usize, lines: &[Line]) -> usize {
@@ -203,69 +196,6 @@ pub struct At {
     loc: Loc,
     line: u8,
     place: u8,
-}
-
-/// How far a search has come that is made in stages over a batch of requests, each of which fetches what the next one
-/// reads: in the end, where the item most likely is. What it says is checked when used, so a stale or foreign one costs a
-/// search and nothing else.
-///
-/// ```text
-///  63     32      16     8       0
-///  ├ region ┼ slot ┼ line ┼ place ┤   place PLACES: none yet
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ahead(u64);
-
-impl Ahead {
-    /// Nothing is known.
-    pub const NONE: Self = Self(u64::MAX);
-
-    /// As a number, for whoever keeps it.
-    #[inline(always)]
-    pub fn bits(self) -> u64 {
-        self.0
-    }
-
-    /// From a number; any will do.
-    #[inline(always)]
-    pub fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    #[inline(always)]
-    fn new(region: usize, slot: usize) -> Self {
-        Self((region as u64) << 32 | (slot as u64) << 16 | PLACES as u64)
-    }
-
-    #[inline(always)]
-    fn with_line(self, line: usize) -> Self {
-        Self(self.0 & !0xff00 | (line as u64) << 8)
-    }
-
-    #[inline(always)]
-    fn with_place(self, place: usize) -> Self {
-        Self(self.0 & !0xff | place as u64)
-    }
-
-    #[inline(always)]
-    fn region(self) -> usize {
-        (self.0 >> 32) as usize
-    }
-
-    #[inline(always)]
-    fn slot(self) -> usize {
-        usize::from((self.0 >> 16) as u16)
-    }
-
-    #[inline(always)]
-    fn line(self) -> usize {
-        usize::from((self.0 >> 8) as u8)
-    }
-
-    #[inline(always)]
-    fn place(self) -> usize {
-        usize::from(self.0 as u8)
-    }
 }
 
 /// Hashes an item's key.
@@ -419,107 +349,6 @@ impl<T: Item> Directory<T> {
         Some(self.item(at))
     }
 
-    /// As [`Self::find`], but looks first where the item was seen ahead.
-    #[inline(always)]
-    pub(crate) fn find_ahead(&self, hash: Hash, key: &[u8], ahead: Ahead) -> Option<At> {
-        match self.seen(key, ahead) {
-            Some((at, _)) => Some(at),
-            None => self.search(hash, key),
-        }
-    }
-
-    /// As [`Self::find_ahead`], but gives the item itself.
-    #[inline(always)]
-    pub(crate) fn get_ahead(&self, hash: Hash, key: &[u8], ahead: Ahead) -> Option<Ref<'_, T>> {
-        match self.seen(key, ahead) {
-            Some((_, item)) => Some(item),
-            None => self.search(hash, key).map(|at| self.item(at)),
-        }
-    }
-
-    /// [`Self::find`] as a call.
-    #[inline(never)]
-    fn search(&self, hash: Hash, key: &[u8]) -> Option<At> {
-        self.find(hash, key)
-    }
-
-    /// The place that `ahead` names, if the item with this key is there.
-    #[inline(always)]
-    fn seen(&self, key: &[u8], ahead: Ahead) -> Option<(At, Ref<'_, T>)> {
-        let slot = self.regions.get(ahead.region())?.slots.get(ahead.slot())?;
-        let line = self.lines_of(slot).get(ahead.line())?;
-        let place = ahead.place();
-        if place >= PLACES || !line.is_taken(place) {
-            return None;
-        }
-        let item = self.borrow(line.word(place).item());
-        if !item.item().has_key(key) {
-            return None;
-        }
-        let loc = Loc { region: ahead.region() as u32, slot: ahead.slot() as u32 };
-        Some((At { loc, line: ahead.line() as u8, place: place as u8 }, item))
-    }
-
-    /// First stage for a batch: the slot. Each stage says whether the next one has anything to do; the directory must not
-    /// change between them.
-    #[inline]
-    pub(crate) fn prefetch_slot(&self, hash: Hash) -> Option<Ahead> {
-        if self.is_unused() {
-            return None;
-        }
-        let index = self.region_of(hash);
-        let region = &self.regions[index];
-        let slot = region.index(hash);
-        prefetch(&raw const region.slots[slot]);
-        Some(Ahead::new(index, slot))
-    }
-
-    #[inline(always)]
-    fn slot_ahead(&self, ahead: Ahead) -> &Slot {
-        &self.regions[ahead.region()].slots[ahead.slot()]
-    }
-
-    /// Second stage: the home line. Reads the slot.
-    #[inline]
-    pub(crate) fn prefetch_line(&self, hash: Hash, ahead: &mut Ahead) -> bool {
-        let slot = self.slot_ahead(*ahead);
-        let home = slot.home(hash.window(slot.base()));
-        prefetch(slot.lines.wrapping_add(home));
-        *ahead = ahead.with_line(home);
-        true
-    }
-
-    /// Third stage: the item, or the line behind a full home line. Reads the slot and the home line.
-    #[inline]
-    pub(crate) fn prefetch_item(&self, hash: Hash, ahead: &mut Ahead) -> bool {
-        let slot = self.slot_ahead(*ahead);
-        let (lines, home) = (self.lines_of(slot), ahead.line());
-        if let Some(place) = lines[home].likely(hash.tag(), hash.window(slot.base())) {
-            prefetch_whole(lines[home].address(place));
-            *ahead = ahead.with_place(place);
-            return false;
-        }
-        if lines[home].overflowed() {
-            let next = behind(home, lines);
-            prefetch(&raw const lines[next]);
-            *ahead = ahead.with_line(next);
-            return true;
-        }
-        false
-    }
-
-    /// Fourth stage: the item, when the home line was full before it came. One in seven is.
-    #[inline]
-    pub(crate) fn prefetch_further(&self, hash: Hash, ahead: &mut Ahead) -> bool {
-        let slot = self.slot_ahead(*ahead);
-        let line = &self.lines_of(slot)[ahead.line()];
-        if let Some(place) = line.likely(hash.tag(), hash.window(slot.base())) {
-            prefetch_whole(line.address(place));
-            *ahead = ahead.with_place(place);
-        }
-        false
-    }
-
     // --- items -------------------------------------------------------------------------------------------------
 
     #[inline(always)]
@@ -593,22 +422,6 @@ impl<T: Item> Directory<T> {
         }
     }
 
-    /// The addresses of a segment's items that are marked as due.
-    fn due_words(&self, loc: Loc) -> impl Iterator<Item = Word> + '_ {
-        let words = self.lines_of(self.slot(loc)).iter().flat_map(|line| line.items());
-        words.map(|(_, word)| word).filter(|word| word.is_due())
-    }
-
-    /// The items of a segment that are marked as due.
-    pub(crate) fn due_items(&self, loc: Loc) -> impl Iterator<Item = Ref<'_, T>> + '_ {
-        self.due_words(loc).map(|word| self.borrow(word.item()))
-    }
-
-    /// Starts to fetch the items of a segment that are marked as due; their number.
-    pub(crate) fn prefetch_due(&self, loc: Loc) -> usize {
-        self.due_words(loc).map(|word| prefetch(word.address())).count()
-    }
-
     /// Moves a segment's lines as the mover says, and lets each item be moved.
     pub(crate) fn relocate(
         &mut self,
@@ -635,76 +448,6 @@ impl<T: Item> Directory<T> {
                 relocate(&mut guard.item, mover);
             }
         }
-    }
-
-    // --- earliest expiry ---------------------------------------------------------------------------------------
-
-    /// Notes that the item at `at` expires at `tick`, or something in it.
-    #[inline]
-    pub(crate) fn note_due(&mut self, at: At, tick: u32) {
-        self.lines_mut(at.loc)[usize::from(at.line)].mark_due(usize::from(at.place));
-        self.lower_bound(self.segment_of(at), tick);
-    }
-
-    /// Sees to it that the segment's bound is no later than `tick`.
-    #[inline]
-    fn lower_bound(&mut self, loc: Loc, tick: u32) {
-        let slot = self.slot_mut(loc);
-        slot.earliest = slot.earliest.min(tick);
-        let region = &mut self.regions[loc.region as usize];
-        region.earliest = region.earliest.min(tick);
-    }
-
-    /// Replaces the segment's bound after its items were looked at.
-    pub(crate) fn set_due(&mut self, loc: Loc, tick: u32) {
-        self.slot_mut(loc).earliest = tick;
-        self.lower_bound(loc, tick);
-    }
-
-    /// The first segment at or after `from` with a bound before `tick`. Looks at no more than `budget` slots (a
-    /// region that has nothing due counts as one) and says where it stopped.
-    pub(crate) fn next_due(&mut self, from: Hash, tick: u32, budget: &mut usize) -> DueSearch {
-        let mut hash = from;
-        while *budget > 0 {
-            *budget -= 1;
-            let number = self.region_of(hash);
-            let first = self.regions[number].index(hash);
-            let loc = self.canonical(number, first);
-            // A bound that is late enough as it stands is not worth a look at the slots, which a walk over many keys
-            // would pay for each time.
-            if first == 0 && self.regions[number].earliest < tick {
-                self.refresh_region_bound(number);
-                *budget = budget.saturating_sub(self.regions[number].slots.len() / SLOTS_STREAMED);
-            }
-            let region = &self.regions[number];
-            let skip_region = region.earliest >= tick;
-            if !skip_region && self.slot(loc).earliest < tick {
-                return DueSearch::Found(loc);
-            }
-            let next = if skip_region { self.after_region(number) } else { self.next_hash(loc) };
-            match next {
-                Some(next) => hash = next,
-                None => return DueSearch::End,
-            }
-        }
-        DueSearch::Stopped(hash)
-    }
-
-    fn after_region(&self, number: usize) -> Option<Hash> {
-        let region = &self.regions[number];
-        let size = 1u64.checked_shl(64 - u32::from(region.depth))?;
-        region.start.checked_add(size).map(Hash)
-    }
-
-    /// Recomputes a region's bound from its slots; streams through 32 KB at most. Only the first of those that name the same
-    /// segment counts; to look at the others costs less than to find out how many there are before going on.
-    fn refresh_region_bound(&mut self, number: usize) {
-        let region = &mut self.regions[number];
-        let full_depth = region.full_depth();
-        let is_first = |index: usize, slot: &Slot| index & ((1 << (full_depth - slot.depth)) - 1) == 0;
-        let slots = region.slots.iter().enumerate();
-        let earliest = slots.map(|(index, slot)| if is_first(index, slot) { slot.earliest } else { NEVER });
-        region.earliest = earliest.min().unwrap_or(NEVER);
     }
 
     // --- shape -------------------------------------------------------------------------------------------------
@@ -961,13 +704,6 @@ impl<T: Item> Drop for PutBack<'_, T> {
             self.line.replace(self.place, raw);
         }
     }
-}
-
-/// The outcome of [`Directory::next_due`].
-pub(crate) enum DueSearch {
-    Found(Loc),
-    Stopped(Hash),
-    End,
 }
 
 fn empty_lines(count: usize) -> Box<[Line]> {
