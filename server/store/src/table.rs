@@ -361,6 +361,7 @@ impl<T: Item> Table<T> {
         let mut skip = if len > 0 { random as u16 as usize % len } else { 0 };
         let mut visited = 0;
         for _ in 0..segments {
+            self.directory.prefetch_some(loc, skip, count - visited);
             for item in self.directory.items(loc).skip(std::mem::take(&mut skip)) {
                 if visited == count {
                     return;

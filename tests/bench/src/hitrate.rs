@@ -20,7 +20,7 @@ const STEP: u64 = 100;
 /// Exponent of Zipf's law: that of YCSB's workloads.
 const EXPONENT: f64 = 0.99;
 /// A rate may lie so far below Redis's, percentage points: chance alone, since both choose victims from random samples.
-const TOLERANCE: f64 = 0.25;
+const TOLERANCE: f64 = 0.15;
 /// Policies, and whether keys need an expiry for them.
 const POLICIES: &[(&str, bool)] =
     &[("allkeys-lru", false), ("allkeys-lfu", false), ("volatile-lru", true), ("volatile-lfu", true)];

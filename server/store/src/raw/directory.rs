@@ -422,6 +422,12 @@ impl<T: Item> Directory<T> {
         }
     }
 
+    /// Starts to fetch so many items of a segment, from the `skip`-th on.
+    pub(crate) fn prefetch_some(&self, loc: Loc, skip: usize, count: usize) {
+        let words = self.lines_of(self.slot(loc)).iter().flat_map(|line| line.items());
+        words.skip(skip).take(count).for_each(|(_, word)| prefetch(word.address()));
+    }
+
     /// Moves a segment's lines as the mover says, and lets each item be moved.
     pub(crate) fn relocate(
         &mut self,
