@@ -50,7 +50,7 @@ FUZZ_SECONDS ?= 30
 DIFFERENTIAL_STEPS ?= 200000
 
 .PHONY: help run release test test-parts fmt clippy unit clients conformance conformance-all certs
-.PHONY: fuzz-builds bench bench-memory bench-snapshot bench-expiry big-collections bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri differential soak clean-cache
+.PHONY: fuzz-builds bench bench-memory bench-snapshot bench-expiry big-collections bench-fragmentation bench-hitrate bench-micro bench-instructions fuzz fuzz-long miri sanitize differential soak clean-cache
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -169,6 +169,13 @@ fuzz-long: ## Each fuzz target for an hour
 
 miri: ## The store's tests under miri (nightly): every unsafe block is checked
 	RUSTFLAGS= MIRIFLAGS="-Zmiri-disable-isolation" cargo +nightly miri test -p ochre-store $(ARGS)
+
+# Less than miri sees (no uninitialised reads, no broken rules of borrowing), but without a nightly toolchain, and with all
+# cases of the property tests.
+sanitize: ## The store's tests under AddressSanitizer: freed twice, used after that, out of bounds, leaked
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p ochre-store --lib --target "$$host" \
+		--target-dir target/sanitize $(ARGS)
 
 # Forty minutes for all groups, twice that on a machine with other work.
 differential: ## 200,000 random commands per group and setting beside redis-server (DIFFERENTIAL_STEPS=…)
