@@ -197,13 +197,13 @@ fn value_to_change(cx: &mut Cx<'_>, key: Key<'_>) -> Result<(Vec<u8>, bool), Com
 /// Bytes from which on a string is handed over instead of copied into its entry.
 const HANDED_OVER: usize = 4096;
 
-/// Stores a string that was built for it.
+/// Stores a string that a command built out of bits or registers: never `int` or `embstr`, as in Redis.
 pub(super) fn put_string(cx: &mut Cx<'_>, key: Key<'_>, bytes: Vec<u8>, expire: Expire) {
     let db = cx.server.keyspace.db_mut(cx.db);
     let outcome = if bytes.len() >= HANDED_OVER {
         db.set(key.hash, key.bytes, NewValue::Shared(SharedBytes::new(bytes)), expire)
     } else {
-        db.set(key.hash, key.bytes, NewValue::Bytes(&bytes), expire)
+        db.set(key.hash, key.bytes, NewValue::Raw(&bytes), expire)
     };
     cx.server.discard(outcome.garbage);
 }
