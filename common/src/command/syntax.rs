@@ -170,7 +170,7 @@ fn is_token(word: &str) -> bool {
 
 fn kind_of(name: &str) -> Kind {
     match name {
-        "key" | "newkey" | "source" | "destination" | "numkey" => Kind::Key,
+        "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey" => Kind::Key,
         "pattern" => Kind::Pattern,
         "unix-time-seconds" | "unix-time-milliseconds" | "timestamp" => Kind::UnixTime,
         "count" | "seconds" | "milliseconds" | "start" | "stop" | "end" | "index" | "cursor" | "offset"
