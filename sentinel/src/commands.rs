@@ -53,7 +53,7 @@ const fn entry(
     summary: &'static str,
     run: Handler<Watchman>,
 ) -> Command<Watchman> {
-    let doc = Doc { group: "server", summary, since: "1.0.0", complexity: "O(1)", syntax };
+    let doc = Doc { group: "server", summary, since: "1.0.0", complexity: "O(1)", syntax, deprecated: None };
     let tips: &[&str] = match name.as_bytes() {
         b"info" => &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
         _ => &[],

@@ -22,9 +22,11 @@ const LONGEST_EXPIRE_PAUSE_NS: u64 = 1_000_000;
 const SHORTEST_EXPIRE_PAUSE_NS: u64 = 20_000;
 
 /// Pause before the next round of the expire cycle, when requests took `busy_ns` since the last one. An actor that is idle
-/// expires as fast as it can; one that is busy gives a third of its time.
-pub fn expire_pause_ns(busy_ns: u64) -> u64 {
-    busy_ns.saturating_mul(2).clamp(SHORTEST_EXPIRE_PAUSE_NS, LONGEST_EXPIRE_PAUSE_NS)
+/// expires as fast as it can; one that is busy gives from a third of its time, at an `active-expire-effort` of 1, to a half,
+/// at 10.
+pub fn expire_pause_ns(busy_ns: u64, effort: u8) -> u64 {
+    let ninths = 18 - u64::from(effort.clamp(1, 10) - 1);
+    (busy_ns.saturating_mul(ninths) / 9).clamp(SHORTEST_EXPIRE_PAUSE_NS, LONGEST_EXPIRE_PAUSE_NS)
 }
 
 /// Runs every `1000 / hz` ms; true when the expire cycle has more to do.
@@ -157,8 +159,9 @@ mod tests {
 
     #[test]
     fn expiry_takes_what_others_leave() {
-        assert_eq!(expire_pause_ns(0), SHORTEST_EXPIRE_PAUSE_NS);
-        assert_eq!(expire_pause_ns(200_000), 400_000);
-        assert_eq!(expire_pause_ns(u64::MAX), LONGEST_EXPIRE_PAUSE_NS);
+        assert_eq!(expire_pause_ns(0, 1), SHORTEST_EXPIRE_PAUSE_NS);
+        assert_eq!(expire_pause_ns(200_000, 1), 400_000);
+        assert_eq!(expire_pause_ns(200_000, 10), 200_000);
+        assert_eq!(expire_pause_ns(u64::MAX, 10), LONGEST_EXPIRE_PAUSE_NS);
     }
 }

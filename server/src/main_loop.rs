@@ -217,9 +217,10 @@ impl MainLoop {
         let server = self.actor.server();
         if ticks || expires {
             let busy_ns = server.stats.take_busy_ns();
+            let effort = server.config.active_expire_effort;
             let more = if ticks { cron::tick(server) } else { cron::expire_cycle(server) };
             let now = monotonic_ns();
-            self.expire_at = more.then(|| now + cron::expire_pause_ns(busy_ns));
+            self.expire_at = more.then(|| now + cron::expire_pause_ns(busy_ns, effort));
             if ticks {
                 self.tick_at = now + 1_000_000_000 / u64::from(server.config.hz.max(1));
             }

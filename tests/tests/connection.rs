@@ -267,3 +267,44 @@ fn odd_ends_of_numbers_and_keys() {
         assert_eq!(client.run("EXPIRETIME k"), ":4000000001\r\n");
     }
 }
+
+#[test]
+fn documentation_says_which_key_spec_finds_an_argument_and_what_is_obsolete() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        let mut indexes = |command: &str| {
+            let docs = client.run(&format!("COMMAND DOCS {command}")).to_string();
+            let numbers = docs.split("key_spec_index\r\n:").skip(1);
+            numbers.map(|rest| rest[..1].parse().expect("an index")).collect::<Vec<u32>>()
+        };
+        assert_eq!(indexes("mset"), [0]);
+        assert_eq!(indexes("lcs"), [0, 0]);
+        assert_eq!(indexes("copy"), [0, 1]);
+        assert_eq!(indexes("blmove"), [0, 1]);
+        assert_eq!(indexes("bitop"), [0, 1]);
+        assert_eq!(indexes("pfmerge"), [0, 1]);
+        assert_eq!(indexes("zunionstore"), [0, 1]);
+        assert_eq!(indexes("sort"), [0, 1, 1, 2]);
+        assert_eq!(indexes("georadius"), [0, 1, 2]);
+        let obsolete = client.run("COMMAND DOCS getset").to_string();
+        for part in
+            ["doc_flags\r\n*1\r\n+deprecated\r\n", "deprecated_since\r\n$5\r\n6.2.0\r\n", "replaced_by"]
+        {
+            assert!(obsolete.contains(part), "{part:?} in {obsolete}");
+        }
+        // Channels of shards are where keys would be: that is how old clients of a cluster find the node.
+        assert!(client.run("COMMAND INFO ssubscribe").to_string().contains("\r\n:1\r\n:-1\r\n:1\r\n"));
+    }
+}
+
+#[test]
+fn a_client_that_wants_no_replies_gets_no_protocol_error() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        client.send_raw(b"PING\r\nCLIENT REPLY SKIP\r\n*x\r\n");
+        assert_eq!(client.read(), "+PONG\r\n");
+        assert!(client.try_read().is_err(), "the connection ends with nothing more");
+    }
+}

@@ -534,6 +534,7 @@ const SORTED_SETS: Family = Family {
         &["BZPOPMIN", "K", "K", "0.01"],
         &["BZPOPMAX", "K", "K", "x"],
         &["BZMPOP", "0.01", "2", "K", "K", "MAX", "COUNT", "2"],
+        &["BZMPOP", "x", "N", "K", "K", "MAX"],
         &["ZRANDMEMBER", "K", "100000"],
         &["ZRANDMEMBER", "K", "100000", "WITHSCORES"],
         &["ZRANDMEMBER", "K", "0"],

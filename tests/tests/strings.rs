@@ -166,3 +166,16 @@ fn an_expiry_that_is_over_is_not_kept() {
         assert_eq!(client.run("PTTL k"), ":-1\r\n");
     }
 }
+
+#[test]
+fn strings_of_bits_and_registers_are_raw() {
+    for settings in [Settings::new(), Settings::new().redis()] {
+        let server = settings.start();
+        let mut client = server.client();
+        for line in ["SETBIT a 1 1", "BITFIELD b SET u8 0 1", "BITOP NOT c a", "PFADD d x"] {
+            client.run(line);
+            let key = line.split(' ').find(|word| word.len() == 1).expect("each has a key");
+            assert_eq!(client.run(&format!("OBJECT ENCODING {key}")), "$3\r\nraw\r\n", "{line}");
+        }
+    }
+}

@@ -170,7 +170,7 @@ const fn sub<D: Daemon>(
     run: Handler<D>,
 ) -> Command<D> {
     let complexity = if flags.has(Flags::ADMIN) { "O(N) with the number of clients" } else { "O(1)" };
-    let doc = Doc { group: "connection", summary, since, complexity, syntax };
+    let doc = Doc { group: "connection", summary, since, complexity, syntax, deprecated: None };
     let tips: &[&str] = match name.as_bytes() {
         b"list" | b"info" => &["nondeterministic_output"],
         b"setname" | b"setinfo" => &["request_policy:all_nodes", "response_policy:all_succeeded"],

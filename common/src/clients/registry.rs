@@ -573,10 +573,12 @@ impl<X: Extension> Clients<X> {
         self.mark(slot);
     }
 
-    /// Answers a broken request stream and closes after that.
+    /// Answers a broken request stream, unless its client wants no replies, and closes after that.
     pub fn protocol_error(&mut self, slot: Slot, error: ProtocolError) {
         let Some(client) = self.get_mut(slot) else { return };
-        client.output.error(format!("ERR {error}").as_bytes());
+        if client.reply_mode == ReplyMode::On {
+            client.output.error(format!("ERR {error}").as_bytes());
+        }
         self.close_after_reply(slot);
     }
 

@@ -77,7 +77,8 @@ impl<D: Daemon> Entries<D> {
             "",
             "Closes the connection.",
             quit::<D>,
-        ),
+        )
+        .deprecated("7.2.0", "closing the connection"),
         entry(
             "reset",
             Arity::Exactly(1),
@@ -99,7 +100,7 @@ const fn entry<D: Daemon>(
     summary: &'static str,
     run: Handler<D>,
 ) -> Command<D> {
-    let doc = Doc { group: "connection", summary, since, complexity: "O(1)", syntax };
+    let doc = Doc { group: "connection", summary, since, complexity: "O(1)", syntax, deprecated: None };
     let tips: &[&str] = match name.as_bytes() {
         b"ping" => &["request_policy:all_shards", "response_policy:all_succeeded"],
         _ => &[],

@@ -3,7 +3,7 @@
 use super::syntax::{self, Argument, Kind};
 use super::{
     Access, Acl, Args, Arity, Command, CommandError, CommandId, CommandResult, Daemon, Doc, Find, Flags,
-    KeySpec, Outcome, Search, Table,
+    KeySpec, Outcome, Search, Table, Unknown,
 };
 use crate::context::Context;
 use crate::glob::glob_match;
@@ -96,6 +96,7 @@ impl<D: Daemon> Entries<D> {
             since: "2.8.13",
             complexity: "O(N) with the number of commands",
             syntax: "",
+            deprecated: None,
         },
         subcommands: Self::SUBCOMMANDS,
         run: info::<D>,
@@ -111,7 +112,14 @@ const fn sub<D: Daemon>(
     summary: &'static str,
     run: super::Handler<D>,
 ) -> Command<D> {
-    let doc = Doc { group: "server", summary, since, complexity: "O(N) with the number of commands", syntax };
+    let doc = Doc {
+        group: "server",
+        summary,
+        since,
+        complexity: "O(N) with the number of commands",
+        syntax,
+        deprecated: None,
+    };
     let tips: &[&str] = match name.as_bytes() {
         b"docs" | b"list" | b"info" => &["nondeterministic_output_order"],
         _ => &[],
@@ -193,9 +201,6 @@ fn legacy_range(keys: &[KeySpec]) -> (i64, i64, i64) {
     let mut range: Option<(i64, i64, i64)> = None;
     for spec in keys {
         let (Search::Index(first), Find::Range(last, step, 0)) = (spec.search, spec.find) else { continue };
-        if spec.access == Access::NotKey {
-            continue;
-        }
         let first = first as i64;
         let last = if last >= 0 { first + last } else { last };
         range = Some(match range {
@@ -277,7 +282,8 @@ fn docs<D: Daemon>(cx: &mut D::Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 fn document<D: Daemon>(reply: &mut Reply, table: &Table<D>, id: CommandId) {
-    let doc = &table.command(id).doc;
+    let command = table.command(id);
+    let doc = &command.doc;
     let arguments = syntax::parse(doc.syntax);
     let subcommands = table.subcommands(id);
     reply.bulk(table.full_name(id).as_bytes());
@@ -287,14 +293,25 @@ fn document<D: Daemon>(reply: &mut Reply, table: &Table<D>, id: CommandId) {
         ("group", doc.group),
         ("complexity", doc.complexity),
     ];
-    reply.map(fields.len() + usize::from(!arguments.is_empty()) + usize::from(subcommands.len() > 0));
+    let deprecated = if doc.deprecated.is_some() { 3 } else { 0 };
+    let parts = usize::from(!arguments.is_empty()) + usize::from(subcommands.len() > 0);
+    reply.map(fields.len() + deprecated + parts);
     for (name, value) in fields {
         reply.bulk(name.as_bytes());
         reply.bulk(value.as_bytes());
     }
+    if let Some(deprecated) = doc.deprecated {
+        reply.bulk(b"doc_flags");
+        reply.set(1);
+        reply.simple("deprecated");
+        reply.bulk(b"deprecated_since");
+        reply.bulk(deprecated.since.as_bytes());
+        reply.bulk(b"replaced_by");
+        reply.bulk(deprecated.instead.as_bytes());
+    }
     if !arguments.is_empty() {
         reply.bulk(b"arguments");
-        document_arguments(reply, &arguments);
+        document_arguments(reply, &arguments, &mut KeyArguments { specs: command.keys, met: 0 });
     }
     if subcommands.len() > 0 {
         reply.bulk(b"subcommands");
@@ -303,7 +320,31 @@ fn document<D: Daemon>(reply: &mut Reply, table: &Table<D>, id: CommandId) {
     }
 }
 
-fn document_arguments(reply: &mut Reply, arguments: &[Argument]) {
+/// Tells which of a command's key specs finds an argument: arguments that are keys come in the order of their specs, and
+/// the last spec finds all that are left, as it does both keys of LCS.
+struct KeyArguments {
+    specs: &'static [KeySpec],
+    met: usize,
+}
+
+impl KeyArguments {
+    fn spec_of(&mut self, kind: &Kind) -> Option<usize> {
+        let of_patterns = |spec: &KeySpec| spec.search == Search::Unknown(Unknown::SortPatterns);
+        let numbered = || self.specs.iter().enumerate();
+        match kind {
+            Kind::Key => {
+                let mut left = numbered().filter(|(_, spec)| !of_patterns(spec)).map(|(at, _)| at);
+                let found = left.nth(self.met).or(self.specs.len().checked_sub(1));
+                self.met += 1;
+                found
+            }
+            Kind::Pattern => numbered().find(|(_, spec)| of_patterns(spec)).map(|(at, _)| at),
+            _ => None,
+        }
+    }
+}
+
+fn document_arguments(reply: &mut Reply, arguments: &[Argument], keys: &mut KeyArguments) {
     reply.array(arguments.len());
     for argument in arguments {
         let flags: Vec<&str> = [(argument.optional, "optional"), (argument.multiple, "multiple")]
@@ -315,9 +356,9 @@ fn document_arguments(reply: &mut Reply, arguments: &[Argument]) {
             Kind::OneOf(inner) | Kind::Block(inner) => Some(inner),
             _ => None,
         };
-        let is_key = argument.kind == Kind::Key;
+        let key_spec = keys.spec_of(&argument.kind);
         let shown = inner.is_none() && argument.kind != Kind::PureToken;
-        let extra = [is_key, shown, argument.token.is_some(), !flags.is_empty(), inner.is_some()];
+        let extra = [key_spec.is_some(), shown, argument.token.is_some(), !flags.is_empty(), inner.is_some()];
         reply.map(2 + extra.iter().filter(|on| **on).count());
         let mut field = |name: &str, value: &str| {
             reply.bulk(name.as_bytes());
@@ -331,9 +372,9 @@ fn document_arguments(reply: &mut Reply, arguments: &[Argument]) {
         if let Some(token) = &argument.token {
             field("token", token);
         }
-        if is_key {
+        if let Some(index) = key_spec {
             reply.bulk(b"key_spec_index");
-            reply.integer(0);
+            reply.integer(index as i64);
         }
         if !flags.is_empty() {
             reply.bulk(b"flags");
@@ -342,7 +383,7 @@ fn document_arguments(reply: &mut Reply, arguments: &[Argument]) {
         }
         if let Some(inner) = inner {
             reply.bulk(b"arguments");
-            document_arguments(reply, inner);
+            document_arguments(reply, inner, keys);
         }
     }
 }

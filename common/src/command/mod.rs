@@ -282,6 +282,17 @@ pub struct Doc {
     /// Arguments behind the name, in the notation of the Redis documentation; `COMMAND DOCS` derives its argument
     /// tree from it.
     pub syntax: &'static str,
+    /// Set by [`Command::deprecated`].
+    pub deprecated: Option<Deprecated>,
+}
+
+/// That a command is kept for old clients only.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecated {
+    /// Version of Redis that said so.
+    pub since: &'static str,
+    /// What to use instead.
+    pub instead: &'static str,
 }
 
 /// What a handler says when it did not fail.
@@ -325,6 +336,13 @@ pub struct Command<D: Daemon> {
 }
 
 impl<D: Daemon> Command<D> {
+    /// The entry of a command that is kept for old clients only.
+    #[must_use]
+    pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
+        self.doc.deprecated = Some(Deprecated { since, instead });
+        self
+    }
+
     /// All ACL categories, implied ones included, in Redis's order.
     pub fn categories(&self) -> impl Iterator<Item = Acl> {
         let f = self.flags;

@@ -170,7 +170,8 @@ fn is_token(word: &str) -> bool {
 
 fn kind_of(name: &str) -> Kind {
     match name {
-        "key" | "newkey" | "source" | "destination" | "numkey" => Kind::Key,
+        "key" | "key1" | "key2" | "newkey" | "source" | "destination" | "destkey" | "sourcekey" | "dst"
+        | "src" => Kind::Key,
         "pattern" => Kind::Pattern,
         "unix-time-seconds" | "unix-time-milliseconds" | "timestamp" => Kind::UnixTime,
         "count" | "seconds" | "milliseconds" | "start" | "stop" | "end" | "index" | "cursor" | "offset"
@@ -211,6 +212,7 @@ mod tests {
         check("", "");
         check("key", "key:key");
         check("key [key ...]", "key:key*");
+        check("dst src", "dst:key src:key");
         check("key value [key value ...]", "block(key:key value:string)*");
         check("[message]", "message:string?");
         check("[NX | XX]", "oneof(NX=nx:pure-token XX=xx:pure-token)?");

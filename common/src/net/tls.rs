@@ -48,22 +48,38 @@ pub struct TlsFiles {
 
 /// Why TLS can't be set up.
 #[derive(Debug)]
-pub struct TlsError {
-    what: &'static str,
-    path: PathBuf,
-    cause: String,
+pub enum TlsError {
+    /// A directive that names a file is needed and not set.
+    NotConfigured(&'static str),
+    /// Clients must show certificates that nothing could vouch for.
+    NoAuthorities,
+    /// A file can't be used.
+    File {
+        /// What it should hold.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Failed to load {} {}: {}", self.what, self.path.display(), self.cause)
+        match self {
+            Self::NotConfigured(directive) => write!(f, "No {directive} configured!"),
+            Self::NoAuthorities => f.write_str(
+                "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients is enabled!",
+            ),
+            Self::File { what, path, cause } => write!(f, "Failed to load {what} {}: {cause}", path.display()),
+        }
     }
 }
 
 impl std::error::Error for TlsError {}
 
 fn fail(what: &'static str, path: &Path, cause: impl fmt::Display) -> TlsError {
-    TlsError { what, path: path.to_owned(), cause: cause.to_string() }
+    TlsError::File { what, path: path.to_owned(), cause: cause.to_string() }
 }
 
 /// The TLS configuration in force; replaced as a whole when files or directives change.
@@ -94,7 +110,22 @@ impl Tls {
     }
 }
 
+/// Refuses what no file is named for, so that the log speaks of the directive and not of a file without a name.
+fn check_configured(files: &TlsFiles) -> Result<(), TlsError> {
+    for (directive, path) in [("tls-cert-file", &files.certificate), ("tls-key-file", &files.key)] {
+        if path.as_os_str().is_empty() {
+            return Err(TlsError::NotConfigured(directive));
+        }
+    }
+    let has_authorities = files.authorities.is_some() || files.authorities_dir.is_some();
+    if files.client_certificate.is_some() && !has_authorities {
+        return Err(TlsError::NoAuthorities);
+    }
+    Ok(())
+}
+
 fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+    check_configured(files)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions: Vec<&SupportedProtocolVersion> =
         [(files.protocols.0, &rustls::version::TLS12), (files.protocols.1, &rustls::version::TLS13)]
@@ -267,5 +298,28 @@ impl AsyncWrite for Movable {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_configured_is_named() {
+        let check = |files: &TlsFiles, expected: &str| {
+            assert_eq!(server_config(files).unwrap_err().to_string(), expected);
+        };
+        let mut files = TlsFiles { client_certificate: Some(true), ..TlsFiles::default() };
+        check(&files, "No tls-cert-file configured!");
+        files.certificate = "/nonexistent.crt".into();
+        check(&files, "No tls-key-file configured!");
+        files.key = "/nonexistent.key".into();
+        let authorities =
+            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients is enabled!";
+        check(&files, authorities);
+        files.client_certificate = None;
+        let error = server_config(&files).unwrap_err().to_string();
+        assert!(error.starts_with("Failed to load certificate /nonexistent.crt: "), "{error}");
     }
 }

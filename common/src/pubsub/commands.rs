@@ -68,6 +68,7 @@ impl<D: Daemon> Entries<D> {
                 since: "2.0.0",
                 complexity: "O(N+M), N subscribers of the channel, M patterns",
                 syntax: "channel message",
+                deprecated: None,
             },
             subcommands: &[],
             run: publish::<D>,
@@ -85,6 +86,7 @@ impl<D: Daemon> Entries<D> {
                 since: "2.8.0",
                 complexity: "Depends on the subcommand.",
                 syntax: "",
+                deprecated: None,
             },
             subcommands: &[
                 look(
@@ -168,6 +170,7 @@ impl<D: Daemon> Entries<D> {
                 since: "7.0.0",
                 complexity: "O(N), N subscribers of the channel",
                 syntax: "shardchannel message",
+                deprecated: None,
             },
             subcommands: &[],
             run: spublish::<D>,
@@ -183,7 +186,14 @@ const fn entry<D: Daemon>(
     summary: &'static str,
     run: crate::command::Handler<D>,
 ) -> Command<D> {
-    let doc = Doc { group: "pubsub", summary, since, complexity: "O(N) with the number of names", syntax };
+    let doc = Doc {
+        group: "pubsub",
+        summary,
+        since,
+        complexity: "O(N) with the number of names",
+        syntax,
+        deprecated: None,
+    };
     // A subscription takes memory, its end gives some back.
     let flags = match name.as_bytes() {
         b"subscribe" | b"psubscribe" | b"ssubscribe" => FLAGS.and(Flags::DENYOOM),
@@ -206,7 +216,7 @@ const fn look<D: Daemon>(
         b"shardchannels" | b"shardnumsub" => "7.0.0",
         _ => "2.8.0",
     };
-    let doc = Doc { group: "pubsub", summary, since, complexity: "O(N)", syntax };
+    let doc = Doc { group: "pubsub", summary, since, complexity: "O(N)", syntax, deprecated: None };
     let acl: &[Acl] = &[];
     Command { name, arity, flags, acl, keys: &[], tips: &[], doc, subcommands: &[], run }
 }

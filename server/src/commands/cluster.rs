@@ -48,9 +48,9 @@ const SUBCOMMANDS: &[Command<Ochre>] = &[
     entry("set-config-epoch", Arity::Exactly(3), ADMIN, "3.0.0", &[], "config-epoch", "Sets the epoch of a new node."),
     entry("setslot", Arity::AtLeast(4), ADMIN, "3.0.0", &[], "slot [IMPORTING node-id | MIGRATING node-id | NODE node-id | STABLE]", "Says to whom a slot belongs."),
     entry("shards", Arity::Exactly(2), READ, "7.0.0", VARIES, "", "Lists slots by shard."),
-    entry("slaves", Arity::Exactly(3), ADMIN_READ, "3.0.0", VARIES, "node-id", "Lists the replicas of a node: the old name of CLUSTER REPLICAS."),
+    entry("slaves", Arity::Exactly(3), ADMIN_READ, "3.0.0", VARIES, "node-id", "Lists the replicas of a node: the old name of CLUSTER REPLICAS.").deprecated("5.0.0", "CLUSTER REPLICAS"),
     entry("slot-stats", Arity::AtLeast(4), READ, "8.2.0", &["nondeterministic_output", "request_policy:all_shards"], "[SLOTSRANGE start-slot end-slot | ORDERBY metric [LIMIT limit] [ASC | DESC]]", "Tells how much slots are used."),
-    entry("slots", Arity::Exactly(2), READ, "3.0.0", VARIES, "", "Lists slots by node."),
+    entry("slots", Arity::Exactly(2), READ, "3.0.0", VARIES, "", "Lists slots by node.").deprecated("7.0.0", "CLUSTER SHARDS"),
 ];
 
 const fn entry(

@@ -53,13 +53,13 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("geosearchstore", Arity::AtLeast(8), STORE, TARGET_AND_ONE,
         doc("geo", "6.2.0", NEAR, "destination source [FROMMEMBER member|FROMLONLAT longitude latitude] <BYRADIUS radius <M|KM|FT|MI>|BYBOX width height <M|KM|FT|MI>|BYPOLYGON num-vertices longitude latitude [longitude latitude ...]> [ASC|DESC] [COUNT count [ANY]] [STOREDIST]", "Stores the members in a circle, a rectangle or a polygon, with their places or distances."), |cx, args| search(cx, args, Form::Store)),
     entry("georadius", Arity::AtLeast(6), MAY_STORE, &one_and_targets(6),
-        doc("geo", "3.2.0", NEAR, "key longitude latitude radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key|STOREDIST key]", "Lists or stores the members within a distance of a place."), |cx, args| search(cx, args, Form::Radius { reads: false })),
+        doc("geo", "3.2.0", NEAR, "key longitude latitude radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key|STOREDIST key]", "Lists or stores the members within a distance of a place."), |cx, args| search(cx, args, Form::Radius { reads: false })).deprecated("6.2.0", "GEOSEARCH and GEOSEARCHSTORE with BYRADIUS"),
     entry("georadius_ro", Arity::AtLeast(6), READ, ONE,
-        doc("geo", "3.2.10", NEAR, "key longitude latitude radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", "Lists the members within a distance of a place."), |cx, args| search(cx, args, Form::Radius { reads: true })),
+        doc("geo", "3.2.10", NEAR, "key longitude latitude radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", "Lists the members within a distance of a place."), |cx, args| search(cx, args, Form::Radius { reads: true })).deprecated("6.2.0", "GEOSEARCH with BYRADIUS"),
     entry("georadiusbymember", Arity::AtLeast(5), MAY_STORE, &one_and_targets(5),
-        doc("geo", "3.2.0", NEAR, "key member radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key|STOREDIST key]", "Lists or stores the members within a distance of one of them."), |cx, args| search(cx, args, Form::ByMember { reads: false })),
+        doc("geo", "3.2.0", NEAR, "key member radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key|STOREDIST key]", "Lists or stores the members within a distance of one of them."), |cx, args| search(cx, args, Form::ByMember { reads: false })).deprecated("6.2.0", "GEOSEARCH and GEOSEARCHSTORE with FROMMEMBER and BYRADIUS"),
     entry("georadiusbymember_ro", Arity::AtLeast(5), READ, ONE,
-        doc("geo", "3.2.10", NEAR, "key member radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", "Lists the members within a distance of one of them."), |cx, args| search(cx, args, Form::ByMember { reads: true })),
+        doc("geo", "3.2.10", NEAR, "key member radius <M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", "Lists the members within a distance of one of them."), |cx, args| search(cx, args, Form::ByMember { reads: true })).deprecated("6.2.0", "GEOSEARCH with FROMMEMBER and BYRADIUS"),
 ];
 
 fn geoadd(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {

@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("hset", Arity::AtLeast(4), GROW_FAST, UPDATE,
         doc("hash", "2.0.0", "O(1) per field", "key field value [field value ...]", "Sets fields, making the hash if it is missing."), |cx, args| hset(cx, args, false)),
     entry("hmset", Arity::AtLeast(4), GROW_FAST, UPDATE,
-        doc("hash", "2.0.0", "O(1) per field", "key field value [field value ...]", "Sets fields: the old name of HSET."), |cx, args| hset(cx, args, true)),
+        doc("hash", "2.0.0", "O(1) per field", "key field value [field value ...]", "Sets fields: the old name of HSET."), |cx, args| hset(cx, args, true)).deprecated("4.0.0", "HSET"),
     entry("hsetnx", Arity::Exactly(4), GROW_FAST, &[KeySpec::one(1, Access::RwInsert)],
         doc("hash", "2.0.0", "O(1)", "key field value", "Sets a field that is not there."), hsetnx),
     entry("hincrby", Arity::Exactly(4), GROW_FAST, RW_UPDATE,

@@ -63,7 +63,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("lmovem", Arity::AtLeast(5), WRITE, MOVE,
         doc("list", "8.10.0", "O(N), N elements moved", "source destination <LEFT | RIGHT> <LEFT | RIGHT> [<COUNT count | EXACTLY exactly> <OBO | BULK>]", "Moves several elements from one list to another."), |cx, args| moving::lmovem(cx, args, false)),
     entry("rpoplpush", Arity::Exactly(3), WRITE, MOVE,
-        doc("list", "1.2.0", "O(1)", "source destination", "Moves the last element of a list to the head of another."), moving::rpoplpush),
+        doc("list", "1.2.0", "O(1)", "source destination", "Moves the last element of a list to the head of another."), moving::rpoplpush).deprecated("6.2.0", "LMOVE with RIGHT and LEFT"),
     entry("blpop", Arity::AtLeast(3), WAITS, POP_ANY,
         doc("list", "2.0.0", "O(N), N keys", "key [key ...] timeout", "Takes the first element of the first list that has one, waiting for it."), |cx, args| blocking_pop(cx, args, End::Head)),
     entry("brpop", Arity::AtLeast(3), WAITS, POP_ANY,
@@ -78,7 +78,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("blmovem", Arity::AtLeast(6), WAITS.and(Flags::DENYOOM), MOVE,
         doc("list", "8.10.0", "O(N), N elements moved", "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout [<COUNT count | EXACTLY exactly> <OBO | BULK>]", "Moves several elements from one list to another, waiting for them."), |cx, args| moving::lmovem(cx, args, true)),
     entry("brpoplpush", Arity::Exactly(4), WAITS.and(Flags::DENYOOM), MOVE,
-        doc("list", "2.2.0", "O(1)", "source destination timeout", "Moves the last element of a list to the head of another, waiting for it."), moving::brpoplpush),
+        doc("list", "2.2.0", "O(1)", "source destination timeout", "Moves the last element of a list to the head of another, waiting for it."), moving::brpoplpush).deprecated("6.2.0", "BLMOVE with RIGHT and LEFT"),
 ];
 
 fn push(cx: &mut Cx<'_>, args: &mut Args<'_>, end: End, create: bool) -> CommandResult {

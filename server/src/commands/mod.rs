@@ -44,7 +44,7 @@ const fn doc(
     syntax: &'static str,
     summary: &'static str,
 ) -> Doc {
-    Doc { group, summary, since, complexity, syntax }
+    Doc { group, summary, since, complexity, syntax, deprecated: None }
 }
 
 /// Hints of commands whose replies differ from call to call, in order or altogether.

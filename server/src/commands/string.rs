@@ -50,7 +50,7 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("getrange", Arity::Exactly(4), Flags::READONLY, READ,
         doc("string", "2.4.0", "O(N), N bytes", "key start end", "Reads a part of a string."), getrange),
     entry("getset", Arity::Exactly(3), WRITE_FAST, UPDATE,
-        doc("string", "1.0.0", "O(1)", "key value", "Writes a string and replies what it was."), set::getset),
+        doc("string", "1.0.0", "O(1)", "key value", "Writes a string and replies what it was."), set::getset).deprecated("6.2.0", "SET with GET"),
     entry("incr", Arity::Exactly(2), WRITE_FAST, UPDATE,
         doc("string", "1.0.0", "O(1)", "key", "Counts up by one."), |cx, args| number::incr(cx, args, number::Step::Up)),
     entry("incrby", Arity::Exactly(3), WRITE_FAST, UPDATE,
@@ -70,19 +70,19 @@ pub const COMMANDS: &[Command<Ochre>] = &[
     entry("msetnx", Arity::AtLeast(3), WRITE, &[KeySpec::until(1, -1, 2, Access::Create)],
         doc("string", "1.0.1", "O(N), N keys", "key value [key value ...]", "Writes several strings if none of their keys exists."), set::msetnx),
     entry("psetex", Arity::Exactly(4), WRITE, OVERWRITE,
-        doc("string", "2.6.0", "O(1)", "key milliseconds value", "Writes a string that lives for some milliseconds."), |cx, args| set::setex(cx, args, 1)),
+        doc("string", "2.6.0", "O(1)", "key milliseconds value", "Writes a string that lives for some milliseconds."), |cx, args| set::setex(cx, args, 1)).deprecated("2.6.12", "SET with PX"),
     entry("set", Arity::AtLeast(3), WRITE, &[KeySpec::one(1, Access::Variable)],
         doc("string", "1.0.0", "O(1)", "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]", "Writes a string, whatever the key held before."), set::set),
     entry("setex", Arity::Exactly(4), WRITE, OVERWRITE,
-        doc("string", "2.0.0", "O(1)", "key seconds value", "Writes a string that lives for some seconds."), |cx, args| set::setex(cx, args, 1000)),
+        doc("string", "2.0.0", "O(1)", "key seconds value", "Writes a string that lives for some seconds."), |cx, args| set::setex(cx, args, 1000)).deprecated("2.6.12", "SET with EX"),
     entry("setnx", Arity::Exactly(3), WRITE_FAST, &[KeySpec::one(1, Access::Create)],
-        doc("string", "1.0.0", "O(1)", "key value", "Writes a string if the key does not exist."), set::setnx),
+        doc("string", "1.0.0", "O(1)", "key value", "Writes a string if the key does not exist."), set::setnx).deprecated("2.6.12", "SET with NX"),
     entry("setrange", Arity::Exactly(4), WRITE, &[KeySpec::one(1, Access::Update)],
         doc("string", "2.2.0", "O(N), N bytes", "key offset value", "Overwrites a part of a string, padding it with zero bytes."), setrange),
     entry("strlen", Arity::Exactly(2), READ_FAST, &[KeySpec::one(1, Access::Meta)],
         doc("string", "2.2.0", "O(1)", "key", "Counts the bytes of a string."), strlen),
     entry("substr", Arity::Exactly(4), Flags::READONLY, READ,
-        doc("string", "1.0.0", "O(N), N bytes", "key start end", "Reads a part of a string: the old name of GETRANGE."), getrange),
+        doc("string", "1.0.0", "O(N), N bytes", "key start end", "Reads a part of a string: the old name of GETRANGE."), getrange).deprecated("2.0.0", "GETRANGE"),
 ];
 
 /// Writes a string value.
@@ -197,13 +197,13 @@ fn value_to_change(cx: &mut Cx<'_>, key: Key<'_>) -> Result<(Vec<u8>, bool), Com
 /// Bytes from which on a string is handed over instead of copied into its entry.
 const HANDED_OVER: usize = 4096;
 
-/// Stores a string that was built for it.
+/// Stores a string that a command built out of bits or registers: never `int` or `embstr`, as in Redis.
 pub(super) fn put_string(cx: &mut Cx<'_>, key: Key<'_>, bytes: Vec<u8>, expire: Expire) {
     let db = cx.server.keyspace.db_mut(cx.db);
     let outcome = if bytes.len() >= HANDED_OVER {
         db.set(key.hash, key.bytes, NewValue::Shared(SharedBytes::new(bytes)), expire)
     } else {
-        db.set(key.hash, key.bytes, NewValue::Bytes(&bytes), expire)
+        db.set(key.hash, key.bytes, NewValue::Raw(&bytes), expire)
     };
     cx.server.discard(outcome.garbage);
 }

@@ -357,7 +357,6 @@ pub struct Config {
     pub watchdog_period: u32,
     /// Times a second, within 1 and 500.
     pub hz: u16,
-    pub dynamic_hz: bool,
     pub requirepass: Secret,
     pub enable_protected_configs: Protection,
     pub enable_debug_command: Protection,
@@ -395,7 +394,6 @@ pub struct Config {
     pub repl_diskless_sync: bool,
     /// Seconds.
     pub repl_diskless_sync_delay: u32,
-    pub repl_disable_tcp_nodelay: bool,
     pub min_replicas_to_write: u32,
     /// Seconds.
     pub min_replicas_max_lag: u32,
@@ -433,7 +431,6 @@ pub struct Config {
     pub stream_idmp_duration: u32,
     /// Entries of one producer.
     pub stream_idmp_maxsize: u32,
-    pub active_rehashing: bool,
     pub active_expire_effort: u8,
     /// `import-mode`.
     pub import_mode: bool,
@@ -571,7 +568,6 @@ impl Config {
             use_exit_on_panic: false,
             watchdog_period: 0,
             hz: 0,
-            dynamic_hz: false,
             requirepass: Secret::default(),
             enable_protected_configs: Protection::No,
             enable_debug_command: Protection::No,
@@ -595,7 +591,6 @@ impl Config {
             repl_ping_replica_period: 0,
             repl_diskless_sync: false,
             repl_diskless_sync_delay: 0,
-            repl_disable_tcp_nodelay: false,
             min_replicas_to_write: 0,
             min_replicas_max_lag: 0,
             replicaof: None,
@@ -618,7 +613,6 @@ impl Config {
             stream_node_max_entries: 0,
             stream_idmp_duration: 0,
             stream_idmp_maxsize: 0,
-            active_rehashing: false,
             active_expire_effort: 0,
             import_mode: false,
             slowlog_log_slower_than: 0,

@@ -203,3 +203,20 @@ fn secrets_are_hidden_and_unhonoured_values_noted() {
     assert!(!format!("{config:?} {:?} {change:?}", config.requirepass).contains("hush"));
     assert!(is_sensitive(b"REQUIREPASS") && is_sensitive(b"masteruser") && !is_sensitive(b"port"));
 }
+
+#[test]
+fn what_tls_does_not_heed_yet_is_noted() {
+    let mut config = Config::default();
+    let ignored = [
+        ("tls-ciphers", "HIGH"),
+        ("tls-ciphersuites", "TLS_AES_128_GCM_SHA256"),
+        ("tls-prefer-server-ciphers", "yes"),
+        ("tls-session-caching", "no"),
+        ("tls-session-cache-size", "1"),
+        ("tls-session-cache-timeout", "1"),
+        ("tls-key-file-pass", "hush"),
+    ];
+    let change = set(&mut config, &ignored, SetBy::default()).unwrap();
+    assert_eq!(change.warnings, ignored.map(|(name, _)| name));
+    assert_eq!(config.warnings().len(), ignored.len());
+}

@@ -149,8 +149,9 @@ pub(super) fn zmpop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 }
 
 pub(super) fn bzmpop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
-    let timeout = timeout_ms(args.next(), cx.server.time.now_ms())?;
+    let timeout = args.next();
     let request = Request::parse(args)?;
+    let timeout = timeout_ms(timeout, cx.server.time.now_ms())?; // judged last, as in Redis
     if request.serve(cx)? {
         return Ok(Outcome::Done);
     }

@@ -115,7 +115,7 @@ pub(super) const FREEING: &[Directive] = &[
         1,
         plain(1, 10),
         field!(number active_expire_effort),
-        "How eagerly expired keys are looked for, from 1 to 10.",
+        "How much time a busy server gives to deleting expired keys: from a third, at 1, to a half, at 10.",
     ),
     Directive::yes_no(
         "import-mode",
@@ -127,9 +127,10 @@ pub(super) const FREEING: &[Directive] = &[
     Directive::yes_no(
         "activerehashing",
         true,
-        field!(bool active_rehashing),
+        None,
         "Accepted for older configurations: tables grow and shrink in small steps by themselves.",
-    ),
+    )
+    .accepted(),
     Directive::yes_no(
         "lazyfree-lazy-eviction",
         true,

@@ -133,9 +133,10 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::yes_no(
         "dynamic-hz",
         true,
-        field!(bool dynamic_hz),
-        "More rounds when many clients are connected.",
-    ),
+        None,
+        "Accepted for older configurations: each round looks at all clients, so more of them need no more rounds.",
+    )
+    .accepted(),
     Directive::number(
         "shutdown-timeout",
         10,

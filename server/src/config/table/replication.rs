@@ -121,7 +121,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     Directive::yes_no(
         "repl-disable-tcp-nodelay",
         false,
-        field!(bool repl_disable_tcp_nodelay),
+        None,
         "Fewer packets to replicas, up to 40 milliseconds later.",
     ),
     Directive::number(

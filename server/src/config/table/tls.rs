@@ -31,6 +31,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "The passphrase of the private key, if it is encrypted.",
     )
     .sensitive()
+    .not_yet()
     .apply(Apply::Tls),
     Directive::text(
         "tls-client-cert-file",
@@ -92,13 +93,15 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     )
     .apply(Apply::Tls),
     Directive::text("tls-ciphers", "", field!(text tls_ciphers), "Ciphers for TLS 1.2, by OpenSSL's names.")
-        .apply(Apply::Tls),
+        .not_yet()
+    .apply(Apply::Tls),
     Directive::text(
         "tls-ciphersuites",
         "",
         field!(text tls_ciphersuites),
         "Cipher suites for TLS 1.3, by their standard names.",
     )
+    .not_yet()
     .apply(Apply::Tls),
     Directive::yes_no(
         "tls-prefer-server-ciphers",
@@ -106,6 +109,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(bool tls_prefer_server_ciphers),
         "Let the server's order of ciphers decide instead of the client's.",
     )
+    .not_yet()
     .apply(Apply::Tls),
     Directive::yes_no(
         "tls-session-caching",
@@ -113,6 +117,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(bool tls_session_caching),
         "Let clients resume a session with a shorter handshake.",
     )
+    .not_yet()
     .apply(Apply::Tls),
     Directive::number(
         "tls-session-cache-size",
@@ -121,6 +126,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(number tls_session_cache_size),
         "Sessions to remember; 0 means no limit.",
     )
+    .not_yet()
     .apply(Apply::Tls),
     Directive::number(
         "tls-session-cache-timeout",
@@ -129,5 +135,6 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         field!(number tls_session_cache_timeout),
         "Seconds for which a session can be resumed.",
     )
+    .not_yet()
     .apply(Apply::Tls),
 ];
