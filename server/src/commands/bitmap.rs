@@ -222,6 +222,8 @@ fn bitpos(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
 
 fn bitop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let operation = Operation::from_word(args.next()).ok_or(CommandError::Syntax)?;
+    // Redis 7.0 does not know these: replicas get the result.
+    let is_new = !matches!(operation, Operation::And | Operation::Or | Operation::Xor | Operation::Not);
     let target = cx.key(args.next());
     operation.check_sources(args.left())?;
     let mut sources = Vec::with_capacity(args.left());
@@ -242,14 +244,17 @@ fn bitop(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if len > 0 {
         check_length(cx, len as u64)?;
         let old = cx.server.find(cx.db, target).map(|entry| entry.kind());
+        if is_new && cx.is_propagating() {
+            cx.propagate_as(&[b"SET", target.bytes, &result]);
+        }
         put_string(cx, target, result, Expire::None);
         match old {
             None => cx.server.notify_new(cx.db, target.bytes),
             Some(old) => cx.server.notify_overwritten(cx.db, target.bytes, (old, Kind::String)),
         }
         cx.changed(target, Event::SET);
-    } else {
-        cx.delete_target(target, false);
+    } else if cx.delete_target(target, false) && is_new {
+        cx.propagate_as(&[b"DEL", target.bytes]);
     }
     cx.reply.integer(len as i64);
     Ok(Outcome::Done)

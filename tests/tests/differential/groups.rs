@@ -104,6 +104,30 @@ impl Group {
     }
 }
 
+/// Of operations that Redis 7.0 does not know it gets the results.
+#[test]
+fn newer_bit_operations_on_a_replica() {
+    let group = Group {
+        setup: &[],
+        templates: &[
+            &["SETBIT", "K", "O", "B"],
+            &["BITOP", "P", "K", "K", "K"],
+            &["BITOP", "P", "K", "K", "K"],
+            &["PEXPIRE", "K", "1000000"],
+            &["RPUSH", "a", "x"],
+            &["DEL", "K"],
+        ],
+        holes: &[
+            ("K", BIT_KEYS),
+            ("O", &["0", "1", "9", "63", "1000"]),
+            ("B", &["0", "1"]),
+            ("P", &["AND", "DIFF", "DIFF1", "ANDOR", "ONE"]),
+        ],
+        ..BITMAPS
+    };
+    group.replicate(&Settings::new(), &["PEXPIRETIME K", "TYPE K"]);
+}
+
 const BIT_KEYS: &[&str] = &["a", "b", "c", "d", "e"];
 
 const BITMAPS: Group = Group {
@@ -575,6 +599,10 @@ const NEWER_STREAMS: Group = Group {
         &["XADD", "K", "I", "f", "V"],
         &["XADD", "K", "I", "f", "V", "g", "V"],
         &["XADD", "K", "MAXLEN", "~", "C", "DELREF", "*", "f", "V"],
+        &["XADD", "K", "MAXLEN", "=", "C", "KEEPREF", "*", "f", "V"],
+        &["XADD", "K", "KEEPREF", "*", "f", "V"],
+        &["XTRIM", "K", "MAXLEN", "C", "KEEPREF"],
+        &["XTRIM", "K", "KEEPREF", "MAXLEN", "~", "C", "LIMIT", "2"],
         &["XGROUP", "CREATE", "K", "G", "0"],
         &["XREADGROUP", "GROUP", "G", "N", "COUNT", "C", "CLAIM", "0", "STREAMS", "K", ">"],
         &["XREADGROUP", "GROUP", "G", "N", "CLAIM", "5", "NOACK", "STREAMS", "K", ">"],

@@ -33,6 +33,8 @@ const NEEDS_APPROXIMATION: CommandError =
 struct Options {
     create: bool,
     references: References,
+    /// Whether a word says so, even the default's: Redis 7.0 knows none of these words.
+    says_references: bool,
     trimming: Option<Trimming>,
     /// Who sends the entry, to notice when it comes twice.
     origin: Option<Origin>,
@@ -47,6 +49,7 @@ impl Options {
         let mut options = Self {
             create: true,
             references: References::Keep,
+            says_references: false,
             trimming: None,
             origin: None,
             id: None,
@@ -78,6 +81,7 @@ impl Options {
                 options.create = false;
             } else if let Some(references) = References::take(args) {
                 options.references = references;
+                options.says_references = true;
             } else if let Some(origin) = if adds { Origin::take(args) } else { None } {
                 if options.origin.replace(origin).is_some() {
                     return Err(CommandError::Syntax);
@@ -256,7 +260,7 @@ fn propagate_added(
     let trimmed = trimmed.unwrap_or_default();
     // The part between key and ID is written anew where it is more than Redis 7.0 knows, or not exact.
     let is_plain = options.origin.is_none() && options.trimming.is_none_or(|trimming| !trimming.approximate);
-    if !is_plain || options.references != References::Keep {
+    if !is_plain || options.says_references {
         let mut rest = words.split_off(options.id_at);
         words.truncate(2);
         if !options.create {
@@ -299,7 +303,7 @@ fn trim(cx: &mut Cx<'_>, key: Key<'_>, trimming: Trimming, references: Reference
 
 pub(super) fn xtrim(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     let key = cx.key(args.next());
-    let Options { trimming, references, .. } = Options::parse(cx, args, false)?;
+    let Options { trimming, references, says_references, .. } = Options::parse(cx, args, false)?;
     let trimming = trimming.ok_or(CommandError::Syntax)?;
     if cx.server.find_typed::<Stream>(cx.db, key)?.is_none() {
         cx.reply.integer(0);
@@ -314,15 +318,16 @@ pub(super) fn xtrim(cx: &mut Cx<'_>, args: &mut Args<'_>) -> CommandResult {
     if cx.is_propagating() {
         let strategy: &[u8] = if matches!(trimming.trim, Trim::MaxLen(_)) { b"MAXLEN" } else { b"MINID" };
         match references {
-            References::Keep if trimming.approximate => {
+            // Only the entries that are gone are told.
+            References::Acked => {}
+            References::Keep | References::Delete if says_references => {
+                cx.propagate_as(&[b"XTRIM", key.bytes, strategy, b"=", trimmed.reached.as_bytes()]);
+            }
+            References::Keep | References::Delete if trimming.approximate => {
                 let words = trimming.exact_words(args, trimmed.reached.as_bytes());
                 cx.propagate_as(&words);
             }
-            References::Keep => {}
-            References::Delete => {
-                cx.propagate_as(&[b"XTRIM", key.bytes, strategy, b"=", trimmed.reached.as_bytes()]);
-            }
-            References::Acked => {}
+            References::Keep | References::Delete => {}
         }
         super::delete::propagate(cx, key, &trimmed.removed);
     }
