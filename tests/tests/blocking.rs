@@ -155,6 +155,20 @@ fn a_disconnect_while_blocked_is_seen() {
 }
 
 #[test]
+fn those_who_leave_before_they_are_let_in_do_not_wait() {
+    each(|server| {
+        let mut sleeper = server.client();
+        sleeper.send(&["DEBUG", "SLEEP", "0.3"]);
+        std::thread::sleep(Duration::from_millis(100));
+        for _ in 0..20 {
+            server.client().send(&["BZPOPMIN", "q", "0"]); // the connection ends with the line
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        wait_until("nobody is left", || server.info("connected_clients") == "2" && blocked(server) == "0");
+    });
+}
+
+#[test]
 fn watch_and_blocking_pops_leave_nothing_behind() {
     each(|server| {
         for round in 0..20 {

@@ -254,7 +254,9 @@ fn reset<D: Daemon>(cx: &mut D::Cx<'_>, _args: &mut Args<'_>) -> CommandResult {
     let client = clients.get_mut(slot).expect("the running client is registered");
     client.name.clear();
     client.db = 0;
-    client.reply_mode = super::ReplyMode::On;
+    if client.reply_mode != super::ReplyMode::Skip {
+        client.reply_mode = super::ReplyMode::On; // a reply that is to be skipped is this one, as any other
+    }
     client.no_evict = false;
     client.no_touch = false;
     cx.reply().resp = Resp::V2;

@@ -245,6 +245,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Reads, parses and submits until the socket is dry or the actor has to answer first.
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.ended && !self.under_way && self.current.as_ref().is_none_or(|batch| batch.error.is_none()) {
+            // The peer left before the session was known. Its requests go with the news: were they submitted alone,
+            // one that blocks would wait for ever, as nothing is read any more.
+            self.report_end(None);
+        }
         loop {
             if self.parse_again && !self.under_way {
                 self.parse();

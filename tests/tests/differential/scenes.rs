@@ -1050,6 +1050,9 @@ pub const CONTROL: &[&str] = &[
      a CLIENT UNPAUSE
      sleep 500
      a DBSIZE",
+    "a! CLIENT REPLY SKIP
+     a! RESET
+     a PING",
     "a CLIENT REPLY OFF x
      a CLIENT REPLY x
      a! CLIENT REPLY OFF
