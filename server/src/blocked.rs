@@ -22,6 +22,8 @@ pub struct Blocked {
     /// Clients that wait for replicas.
     replicas: Vec<Slot>,
     count: usize,
+    /// Those of them that want to know as well when a key is deleted.
+    until_gone: usize,
 }
 
 /// The time of an alarm that is not set.
@@ -61,7 +63,8 @@ impl Blocked {
     pub fn park(&mut self, clients: &mut Clients<Session>, slot: Slot, parked: Box<Parked>) {
         let Some(client) = clients.get_mut(slot) else { return };
         match &parked.wait {
-            Wait::Keys { keys, .. } => {
+            Wait::Keys { keys, until_gone, .. } => {
+                self.until_gone += usize::from(*until_gone);
                 for key in keys {
                     let queue = self.by_key.entry(key.clone()).or_default();
                     if !queue.contains(&slot) {
@@ -96,10 +99,14 @@ impl Blocked {
 
     fn unregister(&mut self, slot: Slot, parked: &Parked) {
         match &parked.wait {
-            Wait::Keys { keys, .. } => {
+            Wait::Keys { keys, until_gone, .. } => {
+                self.until_gone -= usize::from(*until_gone);
                 for key in keys {
                     if let Some(queue) = self.by_key.get_mut(key) {
-                        queue.retain(|waiting| *waiting != slot);
+                        // Those who are served are at the front.
+                        if let Some(at) = queue.iter().position(|waiting| *waiting == slot) {
+                            queue.remove(at);
+                        }
                         if queue.is_empty() {
                             self.by_key.remove(key);
                         }
@@ -179,11 +186,19 @@ impl Blocked {
         !self.ready.is_empty()
     }
 
-    /// The next changed key and those who wait for it, first come first.
-    pub fn next_ready(&mut self) -> Option<(Place, Vec<Slot>)> {
-        let key = self.ready.pop_front()?;
-        let waiting = self.by_key.get(&key).map(|queue| queue.iter().copied().collect()).unwrap_or_default();
-        Some((key, waiting))
+    /// The next changed key.
+    pub fn next_ready(&mut self) -> Option<Place> {
+        self.ready.pop_front()
+    }
+
+    /// Those who wait for a key, first come first.
+    pub fn waiting_for(&self, key: &Place) -> Vec<Slot> {
+        self.by_key.get(key).map(|queue| queue.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Whether anyone wants to know when a key is deleted.
+    pub fn any_until_gone(&self) -> bool {
+        self.until_gone > 0
     }
 
     /// The first millisecond, Unix time, in which the next client's time is up, or its alarm rings. The one behind its deadline: that was

@@ -66,6 +66,27 @@ fn first_come_first_served_and_each_element_once() {
 }
 
 #[test]
+fn those_whom_one_push_serves_go_on_in_order() {
+    each(|server| {
+        let mut waiters: Vec<Client> = (0..200).map(|_| server.client()).collect();
+        for (number, waiter) in waiters.iter_mut().enumerate() {
+            waiter.send_raw(format!("BLPOP q 0\r\nRPUSH order {number}\r\n").as_bytes());
+            wait_for_blocked(server, &(number + 1).to_string());
+        }
+        let elements: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+        let mut pusher = server.client();
+        pusher.run(&format!("RPUSH q {}", elements.join(" ")));
+        for (element, waiter) in elements.iter().zip(&mut waiters) {
+            let reply = format!("*2\r\n$1\r\nq\r\n${}\r\n{element}\r\n", element.len());
+            assert_eq!(waiter.read(), reply.as_str());
+        }
+        let expected: String =
+            elements.iter().map(|number| format!("${}\r\n{number}\r\n", number.len())).collect();
+        assert_eq!(pusher.run("LRANGE order 0 -1"), format!("*200\r\n{expected}").as_str());
+    });
+}
+
+#[test]
 fn a_wait_ends_in_time() {
     each(|server| {
         let mut waiter = server.client();

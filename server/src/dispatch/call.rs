@@ -10,6 +10,20 @@ use common::command::{Args, Command, CommandError, CommandId, Flags, Outcome};
 
 /// Runs a command of a client that passed all guards, and all that follows from it at once.
 pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, args: &Args<'_>) -> Flow {
+    let flow = call_alone(cx, id, command, args);
+    if cx.server.blocked.any_ready() {
+        park::serve_ready(cx.server, cx.host);
+    }
+    flow
+}
+
+/// As [`call`], but those who wait for keys that it changed are left to the caller.
+pub(super) fn call_alone(
+    cx: &mut Cx<'_>,
+    id: CommandId,
+    command: &'static Command<Ochre>,
+    args: &Args<'_>,
+) -> Flow {
     let slot = cx.slot;
     if let Some(client) = cx.server.clients.get_mut(slot) {
         client.last_command = Some(cx.server.table.full_name(id));
@@ -23,9 +37,6 @@ pub fn call(cx: &mut Cx<'_>, id: CommandId, command: &'static Command<Ochre>, ar
         if let Some(client) = cx.server.clients.get_mut(slot) {
             client.ext.written_offset = offset;
         }
-    }
-    if cx.server.blocked.any_ready() {
-        park::serve_ready(cx.server, cx.host);
     }
     match outcome {
         Some(Outcome::Block) => Flow::Park,

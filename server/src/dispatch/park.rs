@@ -1,6 +1,7 @@
 //! Blocked clients: parking their batch, waking them, running their command again.
 
-use super::{Flow, call};
+use super::Flow;
+use super::call::call_alone;
 use crate::context::Cx;
 use crate::scripting::ScriptHost;
 use crate::server::{Key, Server};
@@ -23,16 +24,23 @@ pub fn park(server: &mut Server, slot: Slot, batch: Box<Batch>, (wait, deadline_
 /// Serves those who wait for keys that changed, first come first.
 ///
 /// Their commands run here, between two commands of whoever made the change; the rest of their batches follows at
-/// the end of the turn.
+/// the end of the turn. Keys that those commands change in turn join the end of the queue: to serve them at once would
+/// nest as deep as there are clients, and let the rest of their batches run in reverse.
 pub fn serve_ready(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
-    while let Some(((db, key), waiting)) = server.blocked.next_ready() {
-        for slot in waiting {
-            let hash = server.keyspace.hash(&key);
-            let is_gone = server.find(db, Key::new(&key, hash)).is_none();
-            if is_gone && !waits_until_gone(server, slot) {
-                continue;
+    while let Some(place) = server.blocked.next_ready() {
+        let (db, key) = &place;
+        let key = Key::new(key, server.keyspace.hash(key));
+        if server.find(*db, key).is_none() && !server.blocked.any_until_gone() {
+            continue; // nobody can be served, however many wait
+        }
+        for slot in server.blocked.waiting_for(&place) {
+            if server.find(*db, key).is_some() {
+                retry(server, host, slot, *db);
+            } else if !server.blocked.any_until_gone() {
+                break;
+            } else if waits_until_gone(server, slot) {
+                retry(server, host, slot, *db);
             }
-            retry(server, host, slot, db);
         }
         server.replication.commit();
     }
@@ -44,7 +52,7 @@ fn waits_until_gone(server: &Server, slot: Slot) -> bool {
     matches!(parked, Some(Parked { wait: Wait::Keys { until_gone: true, .. }, .. }))
 }
 
-/// Runs a blocked client's command again.
+/// Runs a blocked client's command again. The caller serves those who wait for what that changes.
 fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbIndex) {
     let Some(parked) = server.clients.get_mut(slot).and_then(|client| client.ext.parked.take()) else {
         return;
@@ -61,7 +69,7 @@ fn retry(server: &mut Box<Server>, host: &Rc<ScriptHost>, slot: Slot, db: DbInde
     let flow = match resolved {
         Ok(id) => {
             let command = cx.server.table.command(id);
-            call(&mut cx, id, command, &args)
+            call_alone(&mut cx, id, command, &args)
         }
         Err(error) => {
             cx.reply.error(&error.wire());
@@ -147,6 +155,7 @@ pub fn wake_overdue(server: &mut Box<Server>, host: &Rc<ScriptHost>) {
             retry(server, host, slot, *db);
         }
     }
+    serve_ready(server, host);
 }
 
 fn time_out(server: &mut Server, slot: Slot) {
