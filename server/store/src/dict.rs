@@ -70,6 +70,13 @@ enum Node<const V: usize> {
     Inner(Vec<Kid<V>>),
 }
 
+/// Where a search ended: a leaf and its part of the hash's range.
+pub(crate) struct Near<'d, const V: usize> {
+    leaf: &'d Leaf<V>,
+    first: u64,
+    end: u64,
+}
+
 /// Byte strings with values of `V` bytes.
 pub struct Dict<const V: usize> {
     root: Arc<Node<V>>,
@@ -132,6 +139,27 @@ impl<const V: usize> Dict<V> {
     #[inline]
     pub fn get_hashed(&self, hash: Hash, key: &[u8]) -> Option<&[u8]> {
         let leaf = self.leaf_of(hash.prefix());
+        leaf.find(hash, key).map(|slot| leaf.item(slot).1)
+    }
+
+    /// As [`Self::get_hashed`], for keys that are asked for in the order of their hashes, as another dictionary lists its
+    /// own: as a rule the next one is in the leaf where the last search ended.
+    #[inline]
+    pub(crate) fn get_near<'d>(
+        &'d self,
+        near: &mut Option<Near<'d, V>>,
+        hash: Hash,
+        key: &[u8],
+    ) -> Option<&'d [u8]> {
+        let position = hash.prefix();
+        let leaf = match near {
+            Some(near) if (near.first..near.end).contains(&position) => near.leaf,
+            _ => {
+                let (leaf, first, next) = self.leaf_from(position);
+                *near = Some(Near { leaf, first, end: next.unwrap_or(Span::WHOLE.end) });
+                leaf
+            }
+        };
         leaf.find(hash, key).map(|slot| leaf.item(slot).1)
     }
 

@@ -45,7 +45,7 @@ pub use number::{format_i64, parse_i64};
 pub use object::{Limits, Object, ObjectMut, ObjectView, Typed};
 pub use raw::item::{Item, Ref};
 pub use relocate::Mover;
-pub use set::{Iter as SetIter, Member, Set, SetLimit, SetView};
+pub use set::{Iter as SetIter, Member, Probe, Set, SetLimit, SetView};
 pub use snapshot::{SnapshotError, SnapshotSink, SnapshotValue};
 pub use sorted_set::{Members, Placed, Side, SortedSet, SortedSetBuilder, SortedSetLimits};
 pub use table::{Ahead, At, Table};

@@ -38,9 +38,10 @@ fn intersect<'s>(sets: &[Option<&'s Set>], mut show: impl FnMut(Element<'s>) -> 
     let mut by_size = present;
     by_size.sort_by_key(|set| set.len());
     let Some((smallest, others)) = by_size.split_first() else { return };
+    let mut others: Vec<_> = others.iter().map(|set| set.probe()).collect();
     for element in smallest.iter() {
         let mut member = Member::of(element);
-        if others.iter().all(|set| set.has(&mut member)) && !show(element) {
+        if others.iter_mut().all(|set| set.has(&mut member)) && !show(element) {
             return;
         }
     }
@@ -52,9 +53,10 @@ fn subtract<'s>(sets: &[Option<&'s Set>], mut show: impl FnMut(Element<'s>) -> b
     // The larger a set, the likelier is it to end the search.
     let mut others: Vec<&Set> = others.iter().flatten().copied().collect();
     others.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    let mut others: Vec<_> = others.iter().map(|set| set.probe()).collect();
     for element in first.iter() {
         let mut member = Member::of(element);
-        if !others.iter().any(|set| set.has(&mut member)) && !show(element) {
+        if !others.iter_mut().any(|set| set.has(&mut member)) && !show(element) {
             return;
         }
     }
