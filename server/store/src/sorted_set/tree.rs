@@ -289,7 +289,7 @@ impl Tree {
         assert_eq!((light, light + self.heavy.len()), (self.light.len(), self.len()));
         let leaves = self.order.leaves();
         for (at, leaf) in leaves.iter().enumerate() {
-            let score = leaf[0].0;
+            let Some(&(score, _)) = leaf.first() else { continue }; // the root of an empty set
             let is_alike = leaf.iter().all(|pair| pair.0 == score);
             let is_next = |other: Option<f64>| other == Some(score);
             let is_amid = at > 0
