@@ -3,8 +3,8 @@
 //! A server that answers faster than its clients ask falls asleep after every few requests, and each time a client has to
 //! wake it: an interrupt between processors, which costs the client more than the request itself. Where many connections
 //! ask without a break, the actor's thread therefore sleeps for a short while by the clock, which nobody's request ends,
-//! and finds several requests at once. Measured with 50 connections beside the same server without it: a fifth more
-//! requests per second, less processor time for each, and a lower median of the round trip, since clients lose no time.
+//! and finds several requests at once. Measured with 50 connections beside the same server without it: a tenth
+//! (SET) to a fifth (GET, PING) more requests per second, no more processor time for each, and a round trip no longer.
 //!
 //! Whoever waits for a single answer must not pay for that. So a pause is a fraction of the round trip that connections
 //! show (Little's law: those in flight by their rate), and there is none unless the thread is busy for the most part.
@@ -64,11 +64,6 @@ impl Gather {
         // A connection that was active within this millisecond would not count in the window if that began now.
         *self = Self { from_ms: now_ms + 1, from_ns: now_ns, cpu_ns, pause, ..Self::default() };
     }
-}
-
-/// Sleeps by the clock; nothing ends it sooner.
-pub fn sleep(pause: Duration) {
-    std::thread::sleep(pause);
 }
 
 /// Has sleeps of this thread end on time.

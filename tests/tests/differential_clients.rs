@@ -6,7 +6,7 @@
 //! `{b}` stands for the id of client b, in commands and in what is compared. `a LIST b` notes some fields of b's line in
 //! CLIENT LIST; `a GONE` that its connection has ended. `sleep` is followed by milliseconds.
 
-#[path = "differential/scenes.rs"]
+#[path = "differential/scenes/mod.rs"]
 mod scenes;
 
 use ochre_tests::{Client, Server, Settings, wait_until};

@@ -24,15 +24,9 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     )
     .volatile()
     .apply(Apply::Tls),
-    Directive::text(
-        "tls-key-file-pass",
-        "",
-        field!(text tls_key_file_pass),
-        "The passphrase of the private key, if it is encrypted.",
-    )
-    .sensitive()
-    .not_yet()
-    .apply(Apply::Tls),
+    Directive::text("tls-key-file-pass", "", None, "The passphrase of the private key, if it is encrypted.")
+        .sensitive()
+        .apply(Apply::Tls),
     Directive::text(
         "tls-client-cert-file",
         "",
@@ -92,49 +86,38 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         "Versions to accept, out of \"TLSv1.2 TLSv1.3\"; both if empty.",
     )
     .apply(Apply::Tls),
-    Directive::text("tls-ciphers", "", field!(text tls_ciphers), "Ciphers for TLS 1.2, by OpenSSL's names.")
-        .not_yet()
-    .apply(Apply::Tls),
-    Directive::text(
-        "tls-ciphersuites",
-        "",
-        field!(text tls_ciphersuites),
-        "Cipher suites for TLS 1.3, by their standard names.",
-    )
-    .not_yet()
-    .apply(Apply::Tls),
+    Directive::text("tls-ciphers", "", None, "Ciphers for TLS 1.2, by OpenSSL's names.")
+        .apply(Apply::Tls),
+    Directive::text("tls-ciphersuites", "", None, "Cipher suites for TLS 1.3, by their standard names.")
+        .apply(Apply::Tls),
     Directive::yes_no(
         "tls-prefer-server-ciphers",
         false,
-        field!(bool tls_prefer_server_ciphers),
+        None,
         "Let the server's order of ciphers decide instead of the client's.",
     )
-    .not_yet()
     .apply(Apply::Tls),
     Directive::yes_no(
         "tls-session-caching",
         true,
-        field!(bool tls_session_caching),
+        None,
         "Let clients resume a session with a shorter handshake.",
     )
-    .not_yet()
     .apply(Apply::Tls),
     Directive::number(
         "tls-session-cache-size",
         20 * 1024,
         plain(0, INT_MAX),
-        field!(number tls_session_cache_size),
+        None,
         "Sessions to remember; 0 means no limit.",
     )
-    .not_yet()
     .apply(Apply::Tls),
     Directive::number(
         "tls-session-cache-timeout",
         300,
         plain(0, INT_MAX),
-        field!(number tls_session_cache_timeout),
+        None,
         "Seconds for which a session can be resumed.",
     )
-    .not_yet()
     .apply(Apply::Tls),
 ];
